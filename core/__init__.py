@@ -1,0 +1,1 @@
+"""Parsedeck's core: everything the console does, without the console."""

@@ -1,0 +1,354 @@
+"""The ``parsedeck`` command. Heavy imports happen inside the commands, so that --help is quick."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from core.errors import ConsoleError
+
+if TYPE_CHECKING:
+    from core.console import Console
+    from core.domain.jobs import Job
+
+__all__ = ["app", "main"]
+
+_E = TypeVar("_E", bound=StrEnum)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+app = typer.Typer(
+    help="Parsedeck: an operator console for LlamaParse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+jobs_app = typer.Typer(help="Look at jobs, retry and cancel them.", invoke_without_command=True)
+app.add_typer(jobs_app, name="jobs")
+
+_Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong ends as one clear line and exit code 1."""
+    try:
+        app()
+    except ConsoleError as error:
+        typer.echo(f"parsedeck: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(help="Only loopback, until login exists.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The console.")] = 8501,
+    ingress_port: Annotated[
+        int, typer.Option(help="Webhooks and health only, for a tunnel.")
+    ] = 8502,
+) -> None:
+    """Console, API and worker in one process."""
+    if host not in _LOOPBACK:
+        typer.echo(
+            f"parsedeck: {host} is refused, because the console has no login yet. On your own machine run\n"
+            f"  ssh -L {port}:127.0.0.1:{port} THIS-MACHINE\nand open http://127.0.0.1:{port}",
+            err=True,
+        )
+        raise typer.Exit(1)
+    import uvicorn  # noqa: PLC0415
+    from uvicorn.importer import import_from_string  # noqa: PLC0415
+
+    from core.api import ingress_app  # noqa: PLC0415
+    from core.serving import Served, server_config  # noqa: PLC0415
+
+    _refuse_taken(host, port, ingress_port)
+    with _console(worker=True) as console:
+        create_app = import_from_string("dashboard.asgi:create_app")
+        application = create_app(console)
+        _announce(console, host, port, ingress_port)
+        with Served(ingress_app(console), port=ingress_port):
+            uvicorn.Server(server_config(application, host=host, port=port)).run()
+
+
+@app.command()
+def worker() -> None:
+    """Parse what others submit, until stopped."""
+    import signal  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    stopping = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopping.set())
+    with _console(worker=True):
+        typer.echo("The worker runs.")
+        stopping.wait()
+
+
+@app.command()
+def api(
+    port: Annotated[int, typer.Option(help="Where to listen, on loopback.")] = 8502,
+) -> None:
+    """Webhooks and health on their own, apart from console and worker."""
+    import uvicorn  # noqa: PLC0415
+
+    from core.api import ingress_app  # noqa: PLC0415
+    from core.serving import server_config  # noqa: PLC0415
+
+    _refuse_taken("127.0.0.1", port)
+    with _console(worker=False) as console:
+        uvicorn.Server(server_config(ingress_app(console), port=port)).run()
+
+
+@app.command()
+def parse(
+    files: Annotated[list[Path], typer.Argument(help="Documents.")],
+    mode: Annotated[str, typer.Option(help="mock, real or hybrid; else the mode in force.")] = "",
+    tier: Annotated[
+        str, typer.Option(help="fast, cost_effective, agentic or agentic_plus.")
+    ] = "agentic",
+    out: Annotated[Path, typer.Option(help="Folder for STEM.md and STEM.json.")] = Path(),
+    as_json: _Json = False,
+) -> None:
+    """Parse documents and write their markdown; exit 0 only if all were parsed, 3 when some are held."""
+    from core.cli.parse import parse_files  # noqa: PLC0415
+    from core.domain.money import Tier  # noqa: PLC0415
+    from core.domain.routing import Mode  # noqa: PLC0415
+
+    tier_ = _choice(Tier, tier, "--tier")
+    mode_ = _choice(Mode, mode, "--mode") if mode else None
+    out.mkdir(parents=True, exist_ok=True)
+    with _console(worker=False) as console:
+        code = parse_files(console, files, mode_, tier_, out, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def simulator(
+    port: Annotated[int, typer.Option(help="Where to listen, on loopback.")] = 9700,
+    api_key: Annotated[str, typer.Option(help="Accept only this key.")] = "",
+) -> None:
+    """The LlamaCloud look-alike on its own."""
+    import uvicorn  # noqa: PLC0415
+
+    from core.engines.local import LocalEngine  # noqa: PLC0415
+    from core.serving import server_config  # noqa: PLC0415
+    from core.settings import Settings  # noqa: PLC0415
+    from core.simulator import SimulatorConfig, create_simulator  # noqa: PLC0415
+
+    folder = Settings.load().data_dir / "simulator-alone"
+    folder.mkdir(parents=True, exist_ok=True)
+    local = LocalEngine()
+    try:
+        look_alike = create_simulator(SimulatorConfig(api_key=api_key), folder, local.read)
+        typer.echo(f"The simulator listens on http://127.0.0.1:{port}")
+        uvicorn.Server(server_config(look_alike, port=port)).run()
+    finally:
+        local.close_workers()
+
+
+@app.command()
+def doctor(as_json: _Json = False) -> None:
+    """What is configured, reachable, missing, and what to do; exit 1 when something is broken."""
+    with _console(worker=False) as console:
+        facts = console.setup.facts()
+    if as_json:
+        typer.echo(json.dumps([fact.as_json() for fact in facts], indent=2))
+    for fact in facts if not as_json else []:
+        typer.echo(f"{fact.grade:8} {fact.topic}: {fact.what} {fact.next_step}".rstrip())
+    raise typer.Exit(1 if any(fact.grade == "problem" for fact in facts) else 0)
+
+
+@app.command()
+def mode(
+    to: Annotated[
+        str, typer.Argument(help="real, mock or hybrid; empty shows the present one.")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+) -> None:
+    """Show or switch the mode, for all processes."""
+    from core.console import local_actor  # noqa: PLC0415
+    from core.domain.routing import Mode  # noqa: PLC0415
+
+    with _console(worker=False) as console:
+        if to:
+            console.modes.switch(_choice(Mode, to, "MODE"), local_actor(), reason)
+        typer.echo(console.modes.current().value)
+
+
+@app.command()
+def spend(as_json: _Json = False) -> None:
+    """What was spent today, and what is left."""
+    with _console(worker=False) as console:
+        today = console.spend.today(console.modes.current())
+    facts = {
+        "mode": today.mode.value,
+        "simulated": today.mode == "mock",
+        "settled_usd": str(today.settled_usd),
+        "reserved_usd": str(today.reserved_usd),
+        "credits": today.credits,
+        "limits": [
+            {
+                "window": u.limit.window.value,
+                "unit": u.limit.unit.value,
+                "limit": u.limit.amount,
+                "used": u.used,
+            }
+            for u in today.limits
+        ],
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        note = " (simulated)" if today.mode == "mock" else ""
+        typer.echo(
+            f"Today{note}: ${today.settled_usd:.4f} settled, ${today.reserved_usd:.4f} reserved"
+        )
+
+
+@jobs_app.callback()
+def jobs_list(context: typer.Context, as_json: _Json = False) -> None:
+    """The newest jobs."""
+    if context.invoked_subcommand is not None:
+        return
+    from core.store.jobs import JobFilter  # noqa: PLC0415
+
+    with _console(worker=False) as console:
+        page = console.jobs.find(JobFilter(), limit=50)
+    _print_jobs(page.jobs, as_json=as_json)
+
+
+@jobs_app.command()
+def show(job_id: str, as_json: _Json = False) -> None:
+    """One job and its timeline."""
+    with _console(worker=False) as console:
+        view = console.jobs.view(job_id)
+    if as_json:
+        entries = [
+            {
+                "at": e.at.isoformat(),
+                "subject": e.subject,
+                "before": e.before,
+                "after": e.after,
+                "actor": e.actor,
+                "cause": e.cause,
+            }
+            for e in view.timeline
+        ]
+        typer.echo(json.dumps({**_job_facts(view.job), "timeline": entries}, indent=2))
+        return
+    _print_jobs((view.job,), as_json=False)
+    for entry in view.timeline:
+        typer.echo(
+            f"  {entry.at:%H:%M:%S} {entry.subject} {entry.before}>{entry.after} · {entry.cause} · {entry.actor}"
+        )
+
+
+@jobs_app.command()
+def retry(job_ids: list[str]) -> None:
+    """Parse failed, cancelled or held jobs again."""
+    from core.console import local_actor  # noqa: PLC0415
+
+    with _console(worker=False) as console:
+        _print_jobs(console.jobs.retry(job_ids, local_actor()), as_json=False)
+
+
+@jobs_app.command()
+def cancel(job_ids: list[str]) -> None:
+    """Stop unfinished jobs."""
+    from core.console import local_actor  # noqa: PLC0415
+
+    with _console(worker=False) as console:
+        console.jobs.cancel(job_ids, local_actor())
+    typer.echo("Asked to stop.")
+
+
+@contextmanager
+def _console(*, worker: bool) -> "Iterator[Console]":
+    from core.console import Console  # noqa: PLC0415
+    from core.settings import Settings  # noqa: PLC0415
+    from core.telemetry import configure_logs  # noqa: PLC0415
+
+    settings = Settings.load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.data_dir / "parsedeck.log").open("a", encoding="utf-8") as stream:
+        configure_logs(stream)
+        console = Console(settings)
+        try:
+            if worker:
+                console.run_worker()
+            yield console
+        finally:
+            console.close()
+
+
+def _announce(console: "Console", host: str, port: int, ingress_port: int) -> None:
+    current = console.modes.current()
+    typer.echo(f"Parsedeck is at http://{host}:{port} in {current.value.upper()} mode.")
+    if current == "mock":
+        typer.echo("Simulated: no money is spent, results are made locally.")
+    typer.echo(f"Webhooks for a tunnel: http://{host}:{ingress_port}/api/v1/webhooks/llamaparse")
+    if not console.settings.sends_webhooks:
+        typer.echo(
+            "REAL is polling only: no public HTTPS address with a webhook secret is configured."
+        )
+    for override in console.setup.overrides():
+        typer.echo(
+            f"{override.variable} does not count: {override.actor} stored {override.value} in the console."
+        )
+    typer.echo(f"Data and log: {console.settings.data_dir}", err=False)
+
+
+def _refuse_taken(host: str, *ports: int) -> None:
+    import socket  # noqa: PLC0415
+
+    for port in ports:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                raise ConsoleError(
+                    f"Port {port} is taken.",
+                    "Stop what uses it, or choose another with --port or --ingress-port.",
+                ) from None
+
+
+def _choice(kind: type[_E], value: str, option: str) -> _E:
+    try:
+        return kind(value.lower())
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise ConsoleError(f"{option} {value!r} is not known.", f"Use one of {known}.") from None
+
+
+def _job_facts(job: "Job") -> dict[str, object]:
+    return {
+        "id": job.id,
+        "document": job.name,
+        "status": job.status.value,
+        "mode": job.mode.value,
+        "tier": job.options.tier.value,
+        "pages": job.page_count,
+        "estimated_usd": str(job.estimated_usd),
+        "billed_credits": job.billed_credits,
+        "reason": job.reason,
+        "next_step": job.next_step,
+        "created_at": job.created_at.isoformat(),
+    }
+
+
+def _print_jobs(jobs: "tuple[Job, ...]", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([_job_facts(job) for job in jobs], indent=2))
+        return
+    for job in jobs:
+        typer.echo(
+            f"{job.id}  {job.status.value:13} {job.mode.value:6} {job.name}  {job.reason}".rstrip()
+        )
+    if not jobs:
+        typer.echo("No jobs yet.")

@@ -1,0 +1,280 @@
+"""The composition root: builds everything from settings, and closes it."""
+
+import getpass
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from core.blobs import Blobs
+from core.clock import Clock, utc_now
+from core.domain.budgets import Limit, Unit, Window
+from core.domain.documents import EngineName, ParsedDocument
+from core.domain.jobs import Actor, Job
+from core.domain.money import BUILT_IN_PRICES, usd_to_micros
+from core.domain.routing import Mode
+from core.engines.llamaparse import LlamaParseEngine
+from core.engines.local import LocalEngine
+from core.engines.protocol import ParseEngine, WebhookTarget
+from core.errors import ConsoleError, StoreUnavailable
+from core.pipeline.admission import Rules
+from core.pipeline.driver import Resources
+from core.pipeline.queue import JobQueue, workflow_database_url
+from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.services.jobs import Jobs
+from core.services.modes import Modes
+from core.services.setup import Setup
+from core.services.spend import Spend
+from core.services.submit import Submissions
+from core.serving import Served
+from core.settings import Settings
+from core.simulator import SimulatorConfig, create_simulator
+from core.store import Store, workers
+from core.telemetry import Metrics
+from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
+from core.webhooks.receiver import Receiver
+from core.webhooks.signatures import SigningSecret
+
+__all__ = ["Console", "local_actor"]
+
+
+def local_actor() -> Actor:
+    """Until login exists: the user of the operating system, marked as not logged in."""
+    try:
+        return Actor(getpass.getuser())
+    except (KeyError, OSError):
+        return Actor("unknown")
+
+
+class Console:
+    """Everything, built once per process. ``run_worker`` makes it parse; without it, it only asks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = utc_now,
+        simulator: SimulatorConfig | None = None,
+    ) -> None:
+        """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used."""
+        self.settings = settings
+        self.clock = clock
+        self.metrics = Metrics()
+        self._simulator_config = simulator or SimulatorConfig()
+        self._mock: _Mock | None = None
+        self._worker: PipelineWorker | None = None
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The data folder {settings.data_dir} cannot be made.",
+                "Set PARSEDECK_DATA_DIR to a folder you may write to.",
+            ) from error
+        url = settings.database_url or f"sqlite:///{settings.data_dir / 'parsedeck.sqlite'}"
+        self.store = Store.open(url)
+        self._workflow_url = workflow_database_url(url)
+        self.queue = JobQueue(self._workflow_url)
+        self.blobs = Blobs.open(settings.blob_url, settings.data_dir)
+        self.local = LocalEngine(max_bytes=settings.max_upload_mb * 1024 * 1024)
+        self._mock_secret = _mock_secret(settings.data_dir)
+        self._build_services()
+
+    def _build_services(self) -> None:
+        settings, clock = self.settings, self.clock
+        has_key = settings.api_key is not None
+        self.setup = Setup(
+            self.store,
+            settings,
+            self.blobs.check,
+            self.blobs.shown,
+            self.local.facts,
+            lambda known: has_live_worker(known, clock()),
+            clock,
+        )
+        self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
+        self.spend = Spend(self.store, self.rules, clock)
+        self.submissions = Submissions(
+            self.store,
+            self.blobs,
+            self.local.inspect,
+            self.queue.enqueue,
+            self.rules,
+            max_upload_bytes=settings.max_upload_mb * 1024 * 1024,
+            is_configured=has_key,
+            clock=clock,
+        )
+        self.jobs = Jobs(
+            self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
+        )
+        self.receiver = Receiver(
+            self.store,
+            self._secrets,
+            self.queue.nudge,
+            max_bytes=settings.max_webhook_kb * 1024,
+            clock=clock,
+            metrics=self.metrics,
+        )
+
+    def rules(self) -> Rules:
+        """The limits in force now, what the console stored on top."""
+        now = self.setup.in_force()
+        return Rules(
+            (
+                Limit(Window.DAY, Unit.USD, usd_to_micros(Decimal(now.daily_limit_usd))),
+                Limit(Window.HOUR, Unit.SUBMITS, now.hourly_request_limit),
+            ),
+            now.timezone,
+        )
+
+    def run_worker(self) -> None:
+        """Begin to parse in this process, with a simulator and a receiver of its own for MOCK."""
+        if self._worker is not None:
+            return
+        self._mock = _Mock(self)
+        engines = _Engines(self, self._mock)
+        resources = Resources(
+            store=self.store,
+            blobs=self.blobs,
+            engine_of=engines.of,
+            webhook_of=self._webhook_of,
+            micros_of=self._micros_of,
+            timezone=self.setup.in_force().timezone,
+            timeout_s=self.settings.timeout_s,
+            concurrency=self.settings.worker_concurrency,
+            clock=self.clock,
+            close_engines=engines.close,
+        )
+        self._worker = PipelineWorker(resources, self.queue, self._workflow_url, self.rules)
+        self._worker.start()
+
+    def has_worker(self) -> bool:
+        """Whether some process parses now."""
+        with self.store.read() as tx:
+            return has_live_worker(workers.known(tx), self.clock())
+
+    def readiness(self) -> dict[str, Callable[[], None]]:
+        """What must answer before work is sent here; each raises ``ConsoleError`` when it does not."""
+        return {
+            "database": self.store.ping,
+            "workflows": self.queue.check,
+            "blobs": self.blobs.check,
+        }
+
+    @property
+    def simulator_url(self) -> str:
+        """Where this process's simulator listens; empty when it does not parse."""
+        return self._mock.simulator.url if self._mock else ""
+
+    def close(self) -> None:
+        """Stop in order; what is in flight goes on at the next start."""
+        if self._worker is not None:
+            self._worker.stop()
+        if self._mock is not None:
+            self._mock.close()
+        self.local.close_workers()
+        self.queue.close()
+        self.store.close()
+
+    def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
+        real = [
+            (
+                "real",
+                SigningSecret(f"LLAMAPARSE_WEBHOOK_SECRET {number}", secret.get_secret_value()),
+            )
+            for number, secret in enumerate(self.settings.webhook_secrets, start=1)
+        ]
+        return [*real, ("mock", SigningSecret("generated for MOCK", self._mock_secret))]
+
+    def _webhook_of(self, mode: Mode) -> WebhookTarget | None:
+        if mode is Mode.MOCK:
+            if self._mock is None:
+                return None
+            return WebhookTarget(f"{self._mock.receiver.url}{WEBHOOK_PATH}", self._mock_secret)
+        if not self.settings.sends_webhooks:
+            return None
+        first = self.settings.webhook_secrets[0].get_secret_value()
+        return WebhookTarget(f"{self.settings.public_url}{WEBHOOK_PATH}", first)
+
+    def _micros_of(self, job: Job, credits_: int) -> int:
+        zone = ZoneInfo(self.setup.in_force().timezone)
+        return usd_to_micros(
+            BUILT_IN_PRICES.on(job.created_at.astimezone(zone).date()).usd(credits_)
+        )
+
+
+class _Mock:
+    """The simulator and a receiver for it, each on a loopback port of its own."""
+
+    def __init__(self, console: Console) -> None:
+        async def read(path: Path, name: str, pages: str) -> ParsedDocument:
+            return await console.local.read(path, name, pages)
+
+        folder = console.settings.data_dir / "simulator"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.simulator = Served(create_simulator(console._simulator_config, folder, read))  # noqa: SLF001 - one module
+        self.receiver = Served(Starlette(routes=[webhook_route(console.receiver)]))
+
+    def close(self) -> None:
+        """Stop both."""
+        self.simulator.close()
+        self.receiver.close()
+
+
+class _Engines:
+    """Engines by mode, made when first needed, on the loop that uses them."""
+
+    def __init__(self, console: Console, mock: _Mock) -> None:
+        self._console = console
+        self._mock = mock
+        self._made: dict[bool, LlamaParseEngine] = {}
+
+    def of(self, mode: Mode, name: EngineName) -> ParseEngine:
+        """The engine for an attempt."""
+        if name is EngineName.LOCAL:
+            return self._console.local
+        is_mock = mode is Mode.MOCK
+        if is_mock not in self._made:
+            self._made[is_mock] = self._client(is_mock=is_mock)
+        return self._made[is_mock]
+
+    def _client(self, *, is_mock: bool) -> LlamaParseEngine:
+        settings = self._console.settings
+        key = SecretStr("simulated") if is_mock else settings.api_key
+        if key is None:
+            raise ConsoleError(
+                "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
+            )
+        label = "mock" if is_mock else "real"
+        return LlamaParseEngine(
+            self._mock.simulator.url if is_mock else settings.base_url,
+            key,
+            simulated=is_mock,
+            timeout_s=settings.timeout_s,
+            max_retries=settings.max_retries,
+            on_call=lambda operation, outcome, s: self._console.metrics.count_call(
+                label, operation, outcome, s
+            ),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for engine in self._made.values():
+            await engine.close()
+
+
+def _mock_secret(data_dir: Path) -> str:
+    """The generated secret, good for MOCK only, in a file that only its owner may read."""
+    path = data_dir / "mock-webhook-secret"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        secret = f"whsec_{secrets.token_urlsafe(32)}"
+        file.write(secret)
+    return secret

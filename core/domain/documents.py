@@ -1,0 +1,155 @@
+"""Documents, what pre-flight learned about them, and what an engine made of them."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.errors import RefusalReason
+
+__all__ = [
+    "Document",
+    "EngineName",
+    "PageProfile",
+    "ParsedDocument",
+    "ParsedPage",
+    "page_ranges",
+    "parse_page_ranges",
+    "safe_name",
+]
+
+_NAME_LIMIT = 180
+
+
+class EngineName(StrEnum):
+    """Who can turn a page into markdown."""
+
+    LLAMAPARSE = "llamaparse"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class PageProfile:
+    """What pre-flight learned about one page (1-based ``number``) without parsing it."""
+
+    number: int
+    text_chars: int
+    needs_ocr: bool
+    is_complex: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file by its content: the bytes are in the blob store under ``sha256``.
+
+    ``page_count`` is None when it cannot be known before parsing; ``refusal`` says why the file
+    cannot be taken, with a sentence for the operator in ``problem`` and ``next_step``.
+    """
+
+    sha256: str
+    size_bytes: int
+    media_type: str
+    page_count: int | None
+    pages: tuple[PageProfile, ...] = ()
+    refusal: RefusalReason | None = None
+    problem: str = ""
+    next_step: str = ""
+
+    @property
+    def is_parsable(self) -> bool:
+        """Whether a job may be made of this document."""
+        return self.refusal is None
+
+    @property
+    def pages_needing_ocr(self) -> tuple[int, ...]:
+        """Numbers of the pages whose text cannot be read without OCR."""
+        return tuple(page.number for page in self.pages if page.needs_ocr)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPage:
+    """One page of a result and who made it; ``error`` is set when the page failed."""
+
+    number: int
+    markdown: str
+    text: str
+    engine: EngineName
+    tier: str = ""
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """What an engine made of a document: pages in order, credits if it said so."""
+
+    pages: tuple[ParsedPage, ...]
+    credits: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def markdown(self) -> str:
+        """The whole document as markdown, pages joined the way LlamaParse joins them."""
+        return "\n\n---\n\n".join(page.markdown for page in self.pages)
+
+    @property
+    def failed_pages(self) -> tuple[int, ...]:
+        """Numbers of the pages that have no result."""
+        return tuple(page.number for page in self.pages if page.error)
+
+
+def page_ranges(numbers: Iterable[int]) -> str:
+    """Page numbers as LlamaParse's 1-based ``target_pages``: ``1,3,5-8``."""
+    ordered = sorted(set(numbers))
+    spans: list[list[int]] = []
+    for number in ordered:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
+
+
+def parse_page_ranges(text: str) -> tuple[int, ...]:
+    """The numbers that ``1,3,5-8`` names, in order.
+
+    Raises ``ValueError`` for anything else, for pages below 1 and for duplicates.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,7})(?:\s*-\s*(\d{1,7}))?\s*", part)
+        if match is None:
+            msg = f"{part!r} is not a page or a range of pages"
+            raise ValueError(msg)
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first < 1 or last < first:
+            msg = f"{part!r} is not a range of pages that counts from 1 upwards"
+            raise ValueError(msg)
+        numbers.extend(range(first, last + 1))
+    if len(set(numbers)) != len(numbers):
+        msg = f"{text!r} names a page twice"
+        raise ValueError(msg)
+    return tuple(sorted(numbers))
+
+
+def safe_name(name: str) -> str:
+    """A file name that can be shown and written anywhere.
+
+    Keeps the last path component, drops control, format (right-to-left marks) and reserved
+    characters, and shortens to 180 characters with the extension kept. Never empty.
+    """
+    base = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    visible = "".join(
+        c for c in base if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    )
+    cleaned = re.sub(r'[<>:"|?*]', "_", visible).strip(" .")
+    if not cleaned:
+        return "document"
+    if len(cleaned) <= _NAME_LIMIT:
+        return cleaned
+    stem, dot, extension = cleaned.rpartition(".")
+    if not dot or len(extension) > 10:  # noqa: PLR2004 - no real extension is longer
+        return cleaned[:_NAME_LIMIT]
+    return f"{stem[: _NAME_LIMIT - len(extension) - 2]}….{extension}"

@@ -1,0 +1,1 @@
+"""Engines turn documents into markdown; all speak the one protocol in ``protocol``."""

@@ -1,0 +1,194 @@
+"""One call to the service: identity checked, timed, translated, and repeated where that is safe."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx2 as httpx
+import stamina
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from core.clock import Clock
+from core.engines.llamaparse.failures import (
+    deadline_passed,
+    from_exception,
+    from_response,
+    malformed,
+    not_the_simulator,
+)
+from core.engines.llamaparse.upload import UploadBody
+from core.engines.llamaparse.wire import SIMULATOR_HEADER
+from core.errors import SettingsError, SimulatorRefused, UpstreamError
+
+__all__ = ["Account", "Calls", "OnCall", "Params"]
+
+A = TypeVar("A", bound=BaseModel)
+
+OnCall = Callable[[str, str, float], object]
+Params = Mapping[str, str | int | Sequence[str]]
+
+_KEY_VARIABLE = "LLAMAPARSE_API_KEY"
+_BAD_KEY = "the key is empty or holds characters that no key has."
+_KEY_STEP = "Copy it again from LlamaCloud, without quotes or line breaks."
+_CONNECT_S = 10.0
+_LONGEST_PAUSE_S = 60.0
+# Shorter than any server's: a submit on a connection that the other side is just closing would be
+# lost with an unknown outcome.
+_IDLE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the service is and who asks. Raises ``SettingsError`` for a key no header can carry."""
+
+    base_url: str
+    api_key: SecretStr
+    simulated: bool
+
+    def __post_init__(self) -> None:
+        """A bad key fails here, not at the first document."""
+        key = self.api_key.get_secret_value()
+        if not key.strip() or not key.isascii() or not key.isprintable():
+            raise SettingsError(_KEY_VARIABLE, _BAD_KEY, _KEY_STEP)
+
+
+class Calls:
+    """Calls to one account over one connection pool. Belongs to one event loop."""
+
+    def __init__(  # noqa: PLR0913 - what a call needs, each replaced by some test
+        self,
+        account: Account,
+        *,
+        timeout_s: float,
+        max_retries: int,
+        retry_pause_s: float,
+        transport: httpx.AsyncBaseTransport | None,
+        clock: Clock,
+        on_call: OnCall,
+    ) -> None:
+        self._account = account
+        self._timeout_s = timeout_s
+        self._max_retries = max_retries
+        self._retry_pause_s = retry_pause_s
+        self._clock = clock
+        self._on_call = on_call
+        self._client = httpx.AsyncClient(
+            base_url=account.base_url,
+            headers={
+                "Authorization": f"Bearer {account.api_key.get_secret_value()}",
+                "Accept": "application/json",
+            },
+            transport=transport,
+            # The simulator is on loopback: a proxy from the environment must not stand in between.
+            trust_env=not account.simulated,
+            limits=httpx.Limits(max_connections=100, keepalive_expiry=_IDLE_S),
+            follow_redirects=False,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()
+
+    async def get(
+        self, operation: str, path: str, params: Params | None = None, *, retries: int | None = None
+    ) -> httpx.Response:
+        """A safe call, repeated while that can help: growing jittered waits, or as long as asked."""
+        attempts = 1 + (self._max_retries if retries is None else retries)
+        async for attempt in stamina.retry_context(
+            on=_wait_before_retry,
+            attempts=attempts,
+            timeout=None,
+            wait_initial=self._retry_pause_s,
+            wait_max=max(8.0, self._retry_pause_s),
+            wait_jitter=self._retry_pause_s,
+        ):
+            with attempt:
+                request = self._client.build_request(
+                    "GET", path, params=dict(params or {}), timeout=self._timeouts(self._timeout_s)
+                )
+                return await self._send(operation, request, self._timeout_s)
+        raise AssertionError  # the loop above returns or raises
+
+    async def post(self, operation: str, path: str) -> httpx.Response:
+        """A call without a body that is made once."""
+        request = self._client.build_request("POST", path, timeout=self._timeouts(self._timeout_s))
+        return await self._send(operation, request, self._timeout_s)
+
+    async def submit(
+        self, path: str, body: UploadBody, deadline_s: float, secret: str
+    ) -> httpx.Response:
+        """Send a document, once. An answer that is lost leaves ``outcome_unknown`` behind."""
+        request = self._client.build_request(
+            "POST", path, content=body, headers=body.headers, timeout=self._timeouts(deadline_s)
+        )
+        return await self._send("submit", request, deadline_s, is_submit=True, hidden=(secret,))
+
+    async def _send(
+        self,
+        operation: str,
+        request: httpx.Request,
+        deadline_s: float,
+        *,
+        is_submit: bool = False,
+        hidden: Sequence[str] = (),
+    ) -> httpx.Response:
+        began, outcome = time.perf_counter(), "interrupted"
+        try:
+            response = await self._answer(request, deadline_s, is_submit=is_submit, hidden=hidden)
+            outcome = "ok"
+        except UpstreamError as error:
+            outcome = error.kind.value
+            raise
+        finally:
+            self._on_call(operation, outcome, time.perf_counter() - began)
+        return response
+
+    async def _answer(
+        self, request: httpx.Request, deadline_s: float, *, is_submit: bool, hidden: Sequence[str]
+    ) -> httpx.Response:
+        try:
+            async with asyncio.timeout(deadline_s):
+                response = await self._client.send(request)
+        except TimeoutError:
+            raise deadline_passed(is_submit=is_submit) from None
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.CookieConflict,
+            httpx.StreamError,
+        ) as error:
+            raise from_exception(error, self._clock(), is_submit=is_submit) from error
+        self._check_identity(response)
+        if not response.is_success:
+            keys = (*hidden, self._account.api_key.get_secret_value())
+            raise from_response(response, self._clock(), is_submit=is_submit, hidden=keys)
+        return response
+
+    def _check_identity(self, response: httpx.Response) -> None:
+        is_simulator = SIMULATOR_HEADER in response.headers
+        if is_simulator and not self._account.simulated:
+            raise SimulatorRefused
+        if self._account.simulated and not is_simulator:
+            raise not_the_simulator()
+
+    def _timeouts(self, deadline_s: float) -> httpx.Timeout:
+        return httpx.Timeout(deadline_s, connect=min(_CONNECT_S, deadline_s), pool=deadline_s)
+
+    @staticmethod
+    def read(model: type[A], response: httpx.Response, *, is_submit: bool = False) -> A:
+        """The answer's body as ``model``. Raises ``UpstreamError`` when it is something else."""
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            # without the cause: it would repeat the body
+            raise malformed(response, is_submit=is_submit) from None
+
+
+def _wait_before_retry(error: Exception) -> bool | float:
+    if not isinstance(error, UpstreamError) or not error.retryable:
+        return False
+    if error.retry_after_s is None:
+        return True
+    return error.retry_after_s if error.retry_after_s <= _LONGEST_PAUSE_S else False

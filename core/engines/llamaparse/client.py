@@ -1,0 +1,212 @@
+"""LlamaParse's v2 Parse API as an engine: submit once, ask gently, fetch, find again."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+import httpx2 as httpx
+from pydantic import SecretStr
+
+from core.clock import Clock, utc_now
+from core.domain.documents import EngineName, ParsedDocument
+from core.domain.money import Tier
+from core.engines.llamaparse.answers import engine_job_of, parsed_document_of
+from core.engines.llamaparse.calls import Account, Calls, OnCall, Params
+from core.engines.llamaparse.failures import malformed, result_missing
+from core.engines.llamaparse.upload import UploadBody
+from core.engines.llamaparse.wire import JobAnswer, JobList, configuration_of
+from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.errors import UpstreamError, UpstreamKind
+
+__all__ = ["LlamaParseEngine"]
+
+_JOBS = "/api/v2/parse"
+_SLOWEST_UPLOAD_BYTES_PER_S = 256 * 1024
+_CLOCKS_DIFFER_BY = timedelta(minutes=5)
+_TEXT_ONLY = ("text", "usage")
+_WITH_MARKDOWN = ("markdown", "text", "usage")
+
+
+def _ignore(_operation: str, _outcome: str, _seconds: float) -> None:
+    return
+
+
+class LlamaParseEngine:
+    """A client of one account; belongs to one event loop.
+
+    ``simulated`` says which of the two must answer: with it the simulator and nothing else, without
+    it anything but the simulator. Who answers is known before the first document is sent. ``on_call``
+    hears of every call: operation, ``ok`` or the kind of failure, seconds. Raises ``SettingsError``
+    for a key that cannot be one.
+    """
+
+    name = EngineName.LLAMAPARSE
+
+    def __init__(  # noqa: PLR0913 - facts of the account, and seams for tests
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        *,
+        timeout_s: float = 30.0,
+        max_retries: int = 3,
+        retry_pause_s: float = 0.5,
+        simulated: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock = utc_now,
+        on_call: OnCall = _ignore,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._max_retries = max_retries
+        self._retry_pause_s = retry_pause_s
+        self._is_checked = False
+        self._calls = Calls(
+            Account(base_url, api_key, simulated),
+            timeout_s=timeout_s,
+            max_retries=max_retries,
+            retry_pause_s=retry_pause_s,
+            transport=transport,
+            clock=clock,
+            on_call=on_call,
+        )
+
+    def submit_deadline_s(self, size_bytes: int) -> float:
+        """How long a submit of that size may take; after that it can no longer arrive."""
+        return self._timeout_s + size_bytes / _SLOWEST_UPLOAD_BYTES_PER_S
+
+    async def submit(self, order: ParseOrder) -> EngineJob:
+        """Upload and create in one request, never repeated here.
+
+        Raises ``UpstreamError``, with ``outcome_unknown`` when the service may have taken it.
+        """
+        await self._check_the_other_side()
+        configuration = configuration_of(order).model_dump_json(exclude_none=True)
+        body = UploadBody(configuration, order.name, order.media_type, order.content)
+        secret = order.webhook.secret if order.webhook else ""
+        deadline_s = self.submit_deadline_s(order.content.size_bytes)
+        response = await self._calls.submit(f"{_JOBS}/upload", body, deadline_s, secret)
+        return engine_job_of(self._calls.read(JobAnswer, response, is_submit=True).job)
+
+    async def status(self, vendor_job_id: str) -> EngineJob:
+        """What the service says now; ``credits`` stays None until it has billed the job."""
+        response = await self._calls.get("status", _path(vendor_job_id), {"expand": ["usage"]})
+        return engine_job_of(self._calls.read(JobAnswer, response).job)
+
+    async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
+        """The result of a completed job; asked for again while the service has none yet.
+
+        Raises ``UpstreamError``: the job failed or is not done, or its result never appeared.
+        """
+        for attempt in range(self._max_retries + 1):
+            if attempt:
+                await asyncio.sleep(self._retry_pause_s * 2 ** (attempt - 1))
+            answer = await self._result(vendor_job_id, order.tier)
+            if answer is None:
+                continue
+            document = parsed_document_of(answer, order)
+            if document is not None:
+                return document
+            _refuse_unfinished(engine_job_of(answer.job))
+        raise result_missing()
+
+    async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
+        """The job that carries this attempt's id among all created since then.
+
+        None only after the listing was read to its end. Raises ``UpstreamError`` when it could not
+        be read: "no such job" and "could not ask" are different answers.
+        """
+        async with aclosing(self._listing(since - _CLOCKS_DIFFER_BY)) as pages:
+            async for page in pages:
+                for job in map(engine_job_of, page.items):
+                    if job.attempt_id == attempt_id:
+                        return job
+        return None
+
+    async def cancel(self, vendor_job_id: str) -> EngineJob:
+        """Ask for a stop; for a job that has ended already, how it ended."""
+        try:
+            response = await self._calls.post("cancel", f"{_path(vendor_job_id)}/cancel")
+        except UpstreamError as error:
+            # Which of the two a job that has ended is refused with, is not documented.
+            if error.kind not in {UpstreamKind.CONFLICT, UpstreamKind.INVALID}:
+                raise
+            ended = await self.status(vendor_job_id)
+            if not ended.status.is_final:
+                raise
+            return ended
+        return engine_job_of(self._calls.read(JobAnswer, response).job)
+
+    async def probe(self) -> float:
+        """Seconds that a cheap call with the key takes; made once. Raises ``UpstreamError``."""
+        began = time.perf_counter()
+        await self._calls.get("probe", _JOBS, {"page_size": 1}, retries=0)
+        return time.perf_counter() - began
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._calls.close()
+
+    async def _check_the_other_side(self) -> None:
+        """Learn once, before anything is sent, whether this is the service or the simulator."""
+        if self._is_checked:
+            return
+        try:
+            await self._calls.get("versions", f"{_JOBS}/versions")
+        except UpstreamError as error:
+            # A service without this route has shown all the same that it is not the simulator.
+            if error.kind is not UpstreamKind.NOT_FOUND:
+                raise
+        self._is_checked = True
+
+    async def _result(self, vendor_job_id: str, tier: Tier) -> JobAnswer | None:
+        sections = _TEXT_ONLY if tier is Tier.FAST else _WITH_MARKDOWN
+        try:
+            return await self._expanded(vendor_job_id, sections)
+        except UpstreamError as error:
+            if (
+                error.kind is UpstreamKind.INVALID
+                and "markdown expansion" in error.vendor_message.lower()
+            ):
+                return await self._expanded(vendor_job_id, _TEXT_ONLY)
+            if (
+                error.kind is UpstreamKind.NOT_FOUND
+                and "result not found" in error.vendor_message.lower()
+            ):
+                return None
+            raise
+
+    async def _expanded(self, vendor_job_id: str, sections: tuple[str, ...]) -> JobAnswer:
+        response = await self._calls.get("fetch", _path(vendor_job_id), {"expand": sections})
+        return self._calls.read(JobAnswer, response)
+
+    async def _listing(self, since: datetime) -> AsyncGenerator[JobList, None]:
+        params: Params = {"created_at_on_or_after": since.isoformat(), "page_size": 100}
+        seen: set[str] = set()
+        while True:
+            response = await self._calls.get("list", _JOBS, params)
+            page = self._calls.read(JobList, response)
+            yield page
+            if not page.next_page_token:
+                return
+            if page.next_page_token in seen:
+                raise malformed(response)
+            seen.add(page.next_page_token)
+            params = {**params, "page_token": page.next_page_token}
+
+
+def _path(vendor_job_id: str) -> str:
+    return f"{_JOBS}/{quote(vendor_job_id, safe='')}"
+
+
+def _refuse_unfinished(job: EngineJob) -> None:
+    if job.status is EngineStatus.COMPLETED:
+        return
+    if job.status is EngineStatus.FAILED:
+        raise UpstreamError(UpstreamKind.DOCUMENT, job.error_message)
+    raise UpstreamError(
+        UpstreamKind.CONFLICT,
+        f"The job is {job.status.value} at LlamaParse, so it has no result.",
+        "Open the job to see where it stands.",
+    )

@@ -1,0 +1,175 @@
+"""What goes over the wire. Answers may hold keys and values that a newer service invented."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from core.engines.protocol import EngineStatus, ParseOrder
+
+__all__ = [
+    "ATTEMPT_KEY",
+    "SIMULATOR_HEADER",
+    "JobAnswer",
+    "JobList",
+    "PageAnswer",
+    "ParseConfiguration",
+    "WireJob",
+    "configuration_of",
+]
+
+ATTEMPT_KEY = "parsedeck_attempt"
+SIMULATOR_HEADER = "X-Parsedeck-Simulator"
+
+_MOMENT = TypeAdapter(datetime)
+
+
+def _moment_or_none(value: object) -> datetime | None:
+    try:
+        moment = _MOMENT.validate_python(value)
+    except ValidationError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _number_or_none(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _mapping_or_none(value: object) -> object:
+    return value if isinstance(value, Mapping) else None
+
+
+_Text = Annotated[str, BeforeValidator(_text)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PageRanges(_Request):
+    """Which pages to parse, 1-based."""
+
+    target_pages: str
+
+
+class WebhookConfiguration(_Request):
+    """Where and how the service reports; ``json`` because its default is a JSON string in JSON."""
+
+    webhook_url: str
+    webhook_signing_secret: str = Field(repr=False)
+    webhook_output_format: str = "json"
+
+
+class ParseConfiguration(_Request):
+    """The ``configuration`` part of an upload; what is None is left out."""
+
+    tier: str
+    version: str = "latest"
+    page_ranges: PageRanges | None = None
+    disable_cache: bool | None = None
+    user_metadata: dict[str, str]
+    webhook_configurations: list[WebhookConfiguration] | None = None
+
+
+class _Usage(_Answer):
+    credits: Annotated[float | None, BeforeValidator(_number_or_none)] = None
+
+
+class WireJob(_Answer):
+    """A job as the service describes it; only the id must be there and make sense."""
+
+    id: str = Field(min_length=1, max_length=200)
+    status: _Text = ""
+    error_message: _Text = ""
+    created_at: Annotated[datetime | None, BeforeValidator(_moment_or_none)] = None
+    user_metadata: Annotated[dict[str, str], BeforeValidator(_texts)] = Field(default_factory=dict)
+    usage: Annotated[_Usage | None, BeforeValidator(_mapping_or_none)] = None
+
+    @property
+    def engine_status(self) -> EngineStatus:
+        """The status in our words; one we do not know is no end, so the job is asked about again."""
+        try:
+            return EngineStatus(self.status.lower())
+        except ValueError:
+            return EngineStatus.RUNNING
+
+    @property
+    def credits(self) -> int | None:
+        """Credits once billed, rounded up, so that spending is never shown too low."""
+        billed = self.usage.credits if self.usage else None
+        return None if billed is None else math.ceil(billed)
+
+
+class PageAnswer(_Answer):
+    """One page of any section; a failed one has ``success`` false and an ``error``."""
+
+    page_number: int
+    markdown: _Text = ""
+    text: _Text = ""
+    success: bool = True
+    error: _Text = ""
+
+
+class _Section(_Answer):
+    pages: list[PageAnswer] = Field(default_factory=list)
+
+
+class JobAnswer(_Answer):
+    """The answer about one job, with what was expanded; the job may stand alone or under ``job``."""
+
+    job: WireJob
+    markdown: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
+    text: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrapped(cls, answer: Any) -> Any:
+        is_flat = isinstance(answer, Mapping) and "job" not in answer and "id" in answer
+        return {**answer, "job": answer} if is_flat else answer
+
+
+class JobList(_Answer):
+    """One page of the listing."""
+
+    items: list[WireJob]
+    next_page_token: str | None = None
+
+
+def configuration_of(order: ParseOrder) -> ParseConfiguration:
+    """What the service is asked to do with the document."""
+    target = order.webhook
+    webhooks = target and [
+        WebhookConfiguration(webhook_url=target.url, webhook_signing_secret=target.secret)
+    ]
+    return ParseConfiguration(
+        tier=order.tier.value,
+        page_ranges=PageRanges(target_pages=order.target_pages) if order.target_pages else None,
+        disable_cache=order.disable_cache or None,
+        user_metadata={ATTEMPT_KEY: order.attempt_id},
+        webhook_configurations=webhooks,
+    )

@@ -1,0 +1,335 @@
+"""LiteParse, the vendor's own open-source engine, in worker processes with a hard deadline.
+
+PDFium is not thread-safe and a hostile file may hang or crash it, so nothing is parsed in this
+process: a worker that passes its deadline is killed and replaced.
+"""
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import liteparse
+
+from core.domain.documents import (
+    Document,
+    EngineName,
+    PageProfile,
+    ParsedDocument,
+    ParsedPage,
+    parse_page_ranges,
+)
+from core.engines.office import declared_pages
+from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.engines.sniff import PDF, extension_of, media_type_of, named_type
+from core.engines.texts import TEXT_TYPES, read_text
+from core.errors import DocumentRefused, RefusalReason
+
+__all__ = ["LocalEngine"]
+
+_R = RefusalReason
+_OFFICE_PREFIXES = (
+    "application/vnd.openxmlformats-officedocument.",
+    "application/vnd.oasis.opendocument.",
+)
+_TESSDATA = ("/usr/share/tesseract-ocr", "/usr/share/tessdata", "/usr/local/share/tessdata")
+
+
+class LocalEngine:
+    """Parses on this machine, for free. Thread-safe; starts its workers when first needed."""
+
+    name = EngineName.LOCAL
+
+    def __init__(
+        self, *, workers: int = 2, deadline_s: float = 120, max_bytes: int = 512 * 1024 * 1024
+    ) -> None:
+        self._workers = workers
+        self._deadline_s = deadline_s
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._parsers: dict[str, liteparse.LiteParse] = {}
+
+    # -- pre-flight -------------------------------------------------------------------------------
+
+    def inspect(self, path: Path, name: str, sha256: str, size_bytes: int) -> Document:
+        """What the file is and what is on its pages, or why it cannot be taken; raises nothing."""
+        media_type = media_type_of(path, name)
+        document = Document(sha256, size_bytes, media_type, None)
+        try:
+            self._refuse(name, media_type, size_bytes)
+            pages = self._profile(path, media_type)
+        except DocumentRefused as refusal:
+            return replace(
+                document, refusal=refusal.reason, problem=refusal.what, next_step=refusal.next_step
+            )
+        return replace(
+            document, pages=pages, page_count=len(pages) or declared_pages(path, media_type)
+        )
+
+    def _refuse(self, name: str, media_type: str, size_bytes: int) -> None:
+        if size_bytes == 0:
+            raise DocumentRefused(_R.EMPTY, "The file is empty.", "Upload it again.")
+        if size_bytes > self._max_bytes:
+            what = f"The file is larger than {self._max_bytes // 1024 // 1024} MB."
+            raise DocumentRefused(_R.TOO_LARGE, what, "Split it into parts.")
+        if named_type(name) == PDF and media_type != PDF:
+            what = f"The file is named .pdf, but it is {_words(media_type)}."
+            raise DocumentRefused(
+                _R.WRONG_TYPE, what, "Upload the real PDF, or give it its right name."
+            )
+        if media_type in {
+            "application/octet-stream",
+            "application/zip",
+            "application/x-ole-storage",
+        }:
+            what = "This type of file cannot be parsed."
+            raise DocumentRefused(_R.UNSUPPORTED, what, "Convert it to PDF.")
+
+    def _profile(self, path: Path, media_type: str) -> tuple[PageProfile, ...]:
+        if media_type in TEXT_TYPES:
+            pages = read_text(path, media_type)
+            if not any(page.text.strip() for page in pages):
+                raise DocumentRefused(
+                    _R.EMPTY, "There is no text in the file.", "Check that it is the right file."
+                )
+            return tuple(
+                PageProfile(p.number, len(p.text), needs_ocr=False, is_complex=False) for p in pages
+            )
+        if media_type != PDF:
+            # only converted when it is parsed; the page count is known then
+            return ()
+        found = self._parse(path, "inspect", media_type)
+        if not found.pages:
+            raise DocumentRefused(
+                _R.NO_PAGES, "The PDF has no pages.", "Check that it is the right file."
+            )
+        return tuple(_page_profile(page) for page in found.pages)
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    async def read(self, path: Path, name: str, target_pages: str = "") -> ParsedDocument:
+        """The document as markdown. Raises ``DocumentRefused``."""
+        return await asyncio.to_thread(self._read, path, name, target_pages)
+
+    def _read(self, path: Path, name: str, target_pages: str) -> ParsedDocument:
+        media_type = media_type_of(path, name)
+        self._refuse(name, media_type, path.stat().st_size)
+        if media_type in TEXT_TYPES:
+            pages = read_text(path, media_type)
+        else:
+            self._need_converter(media_type)
+            found = self._parse(path, "read", media_type)
+            pages = tuple(self._page(page) for page in found.pages)
+        if not pages:
+            raise DocumentRefused(
+                _R.NO_PAGES, "There are no pages in the document.", "Check the file."
+            )
+        wanted = set(parse_page_ranges(target_pages)) if target_pages else None
+        return ParsedDocument(tuple(p for p in pages if wanted is None or p.number in wanted), 0)
+
+    def _page(self, page: Any) -> ParsedPage:
+        notes: tuple[str, ...] = ()
+        if self._tessdata is None and page.complexity is not None and page.complexity.needs_ocr:
+            notes = ("This page needs OCR, and there is no OCR data on this machine.",)
+        return ParsedPage(
+            page.page_num, page.markdown.strip(), page.text, EngineName.LOCAL, notes=notes
+        )
+
+    def page_image(self, path: Path, number: int, *, dpi: int = 110) -> bytes:
+        """A page as PNG. Raises ``DocumentRefused``."""
+        parser = liteparse.LiteParse(
+            pool_size=1,
+            parse_timeout=30,
+            ocr_enabled=False,
+            extract_screenshots=True,
+            target_pages=str(number),
+            dpi=dpi,
+            quiet=True,
+        )
+        try:
+            with _named(path, PDF) as named:
+                found = _guarded(lambda: parser.parse(named))
+        finally:
+            parser.close()
+        if not found.screenshots:
+            raise DocumentRefused(_R.NO_PAGES, f"There is no page {number}.", "")
+        return bytes(found.screenshots[0].image_bytes)
+
+    # -- ParseEngine ------------------------------------------------------------------------------
+
+    async def submit(self, order: ParseOrder) -> EngineJob:
+        """Nothing is sent anywhere: the work is done when the result is fetched."""
+        return _job(order.attempt_id)
+
+    async def status(self, vendor_job_id: str) -> EngineJob:
+        """Always ready."""
+        return _job(vendor_job_id.removeprefix("local-"))
+
+    async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
+        """Parse now. Raises ``DocumentRefused``."""
+        del vendor_job_id
+        with order.content.as_file() as path:
+            return await self.read(path, order.name, order.target_pages)
+
+    async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
+        """The job of this attempt: it exists by definition."""
+        del since
+        return _job(attempt_id)
+
+    async def cancel(self, vendor_job_id: str) -> EngineJob:
+        """Stopped before it began."""
+        return replace(await self.status(vendor_job_id), status=EngineStatus.CANCELLED)
+
+    def close_workers(self) -> None:
+        """End the workers. Must be called before the interpreter exits."""
+        with self._lock:
+            for parser in self._parsers.values():
+                parser.close()
+            self._parsers.clear()
+
+    async def close(self) -> None:
+        """The workers are shared with the rest of the process, which ends them."""
+
+    # -- this machine -----------------------------------------------------------------------------
+
+    def facts(self) -> list[tuple[bool, str, str]]:
+        """What the engine can take here: works or not, in words, and what would mend it."""
+        office, images = self._has_office, self._has_magick
+        return [
+            (True, "PDF, HTML, Markdown, text and CSV are read on this machine.", ""),
+            (
+                self._tessdata is not None,
+                "OCR data for English is installed."
+                if self._tessdata
+                else "No OCR data: scanned pages stay empty in local results.",
+                "" if self._tessdata else "Install tesseract-ocr-eng.",
+            ),
+            (
+                office,
+                "Office files are read through LibreOffice."
+                if office
+                else "Office files go to LlamaParse only.",
+                "" if office else "Install LibreOffice to read them here too.",
+            ),
+            (
+                images,
+                "Images are read through ImageMagick."
+                if images
+                else "Images go to LlamaParse only.",
+                "" if images else "Install ImageMagick to read them here too.",
+            ),
+        ]
+
+    @cached_property
+    def _has_office(self) -> bool:
+        return bool(shutil.which("soffice") or shutil.which("libreoffice"))
+
+    @cached_property
+    def _has_magick(self) -> bool:
+        command = shutil.which("magick") or shutil.which("convert")
+        if command is None:
+            return False
+        # another program may have that name
+        answer = subprocess.run([command, "-version"], capture_output=True, timeout=10, check=False)  # noqa: S603 - found on the PATH
+        return b"ImageMagick" in answer.stdout
+
+    @cached_property
+    def _tessdata(self) -> str | None:
+        for folder in _TESSDATA:
+            for found in sorted(Path(folder).glob("**/eng.traineddata")):
+                return str(found.parent)
+        return None
+
+    def _need_converter(self, media_type: str) -> None:
+        if media_type.startswith(_OFFICE_PREFIXES) and not self._has_office:
+            what = "Office files need LibreOffice to be read on this machine."
+            raise DocumentRefused(_R.UNSUPPORTED, what, "Install LibreOffice, or use LlamaParse.")
+        if media_type.startswith("image/") and not self._has_magick:
+            what = "Images need ImageMagick to be read on this machine."
+            raise DocumentRefused(_R.UNSUPPORTED, what, "Install ImageMagick, or use LlamaParse.")
+
+    def _parse(self, path: Path, purpose: str, media_type: str) -> Any:
+        with _named(path, media_type) as named:
+            return _guarded(lambda: self._parser(purpose).parse(named))
+
+    def _parser(self, purpose: str) -> liteparse.LiteParse:
+        with self._lock:
+            if purpose not in self._parsers:
+                with_ocr = purpose == "read" and self._tessdata is not None
+                self._parsers[purpose] = liteparse.LiteParse(
+                    pool_size=self._workers,
+                    parse_timeout=self._deadline_s,
+                    output_format="markdown",
+                    image_mode="off",
+                    include_complexity=True,
+                    continue_on_page_error=True,
+                    ocr_enabled=with_ocr,
+                    tessdata_path=self._tessdata if with_ocr else None,
+                    ocr_failure_fatal=False,
+                    quiet=True,
+                    num_workers=1,
+                )
+            return self._parsers[purpose]
+
+
+@contextmanager
+def _named(path: Path, media_type: str) -> Iterator[Path]:
+    """The same file under a name with its extension: LiteParse goes by that, blobs have none."""
+    with tempfile.TemporaryDirectory(prefix="parsedeck-") as folder:
+        link = Path(folder) / f"document{extension_of(media_type)}"
+        link.symlink_to(path.absolute())
+        yield link
+
+
+def _guarded(parse: Callable[[], Any]) -> Any:
+    """A parse whose failures say what to do."""
+    try:
+        return parse()
+    except liteparse.ParseTimeoutError as error:
+        what = f"It took longer than {error.timeout:.0f} s to read."
+        raise DocumentRefused(_R.TIMED_OUT, what, "Split it into parts.") from error
+    except liteparse.ParseError as error:
+        message = str(error).lower()
+        if "password" in message or "encrypt" in message:
+            what = "The PDF is protected by a password."
+            raise DocumentRefused(
+                _R.ENCRYPTED, what, "Remove the password, then upload it again."
+            ) from error
+        what = "The file is damaged or cut off and cannot be opened."
+        step = "Open and save it in its own program, then upload it again."
+        raise DocumentRefused(_R.BROKEN, what, step) from error
+
+
+def _page_profile(page: Any) -> PageProfile:
+    facts = page.complexity
+    layout = tuple(facts.layout.reasons) if facts and facts.layout else ()
+    return PageProfile(
+        number=page.page_num,
+        text_chars=facts.text_length if facts else len(page.text),
+        needs_ocr=bool(facts and facts.needs_ocr),
+        is_complex=bool(layout),
+        reasons=(*(tuple(facts.reasons) if facts else ()), *layout),
+    )
+
+
+def _job(attempt_id: str) -> EngineJob:
+    return EngineJob(
+        f"local-{attempt_id}", EngineStatus.COMPLETED, attempt_id=attempt_id, credits=0
+    )
+
+
+def _words(media_type: str) -> str:
+    known = {
+        "text/plain": "plain text",
+        "text/html": "a web page",
+        "application/octet-stream": "something else",
+    }
+    return known.get(media_type, media_type)

@@ -1,0 +1,113 @@
+"""The protocol that every engine speaks, and the values that pass through it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from core.domain.documents import EngineName, ParsedDocument
+from core.domain.money import Tier
+
+__all__ = ["Content", "EngineJob", "EngineStatus", "ParseEngine", "ParseOrder", "WebhookTarget"]
+
+
+class Content(Protocol):
+    """A document's bytes, in chunks or as a file; never needs to be in memory as a whole."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes in order, from the start each time it is called."""
+
+    def as_file(self) -> AbstractContextManager[Path]:
+        """A local path with exactly these bytes, valid within the context."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTarget:
+    """Where the vendor reports to, and the secret it signs with (never logged)."""
+
+    url: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"WebhookTarget(url={self.url!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOrder:
+    """One attempt as an engine sees it; ``attempt_id`` travels with the job for later adoption."""
+
+    attempt_id: str
+    name: str
+    media_type: str
+    content: Content
+    tier: Tier
+    target_pages: str = ""
+    disable_cache: bool = False
+    webhook: WebhookTarget | None = None
+
+
+class EngineStatus(StrEnum):
+    """How far the engine is with a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the engine will not change it any more."""
+        return self not in {EngineStatus.PENDING, EngineStatus.RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineJob:
+    """What the engine says about one of its jobs."""
+
+    vendor_job_id: str
+    status: EngineStatus
+    error_code: str = ""
+    error_message: str = ""
+    attempt_id: str = ""
+    created_at: datetime | None = None
+    credits: int | None = None
+
+
+class ParseEngine(Protocol):
+    """Submit, ask, fetch, find again, cancel. Every method may raise ``UpstreamError``."""
+
+    name: EngineName
+
+    async def submit(self, order: ParseOrder) -> EngineJob:
+        """Hand the document over; never retried inside.
+
+        Raises ``UpstreamError``, with ``outcome_unknown`` when the engine may have taken the job all
+        the same.
+        """
+
+    async def status(self, vendor_job_id: str) -> EngineJob:
+        """What the engine says now."""
+
+    async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
+        """The result of a completed job; pages are numbered as in the document."""
+
+    async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
+        """The job that carries this attempt's id among all created since then.
+
+        None only after a complete listing without it.
+        """
+
+    async def cancel(self, vendor_job_id: str) -> EngineJob:
+        """Ask for a stop; the answer says what came of it."""
+
+    async def close(self) -> None:
+        """Let go of connections and processes."""

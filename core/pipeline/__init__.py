@@ -1,0 +1,1 @@
+"""Durable workflows: every accepted document is driven to its end, whatever process dies."""

@@ -1,0 +1,553 @@
+"""Driving one attempt: look at its row, do the one thing that is due, say when to look again.
+
+The rows are the truth; the durable workflow around this is only the alarm clock. That is why a crash
+at any point, a second worker and an upgrade all end the same way: somebody looks at the row again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from core.clock import Clock, new_id
+from core.domain.documents import EngineName, ParsedDocument
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, job_status_of
+from core.domain.routing import Mode
+from core.engines.protocol import (
+    Content,
+    EngineJob,
+    EngineStatus,
+    ParseEngine,
+    ParseOrder,
+    WebhookTarget,
+)
+from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
+from core.pipeline.results import dump, load, merge
+from core.store import Store, Transaction, deliveries, documents, jobs, ledger
+from core.telemetry import correlated, log
+
+__all__ = ["SYSTEM", "Driver", "Resources"]
+
+SYSTEM = Actor("system:pipeline", is_authenticated=True)
+
+_MARGIN = timedelta(seconds=30)
+_BETWEEN_LISTINGS = timedelta(seconds=20)
+_MAX_SUBMITS = 3
+_LISTINGS_NEEDED = 2
+_STALLING = {UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
+_DEADLINE = timedelta(hours=2)
+_BYTES_PER_SECOND = 256 * 1024
+_NO_MORE: float | None = None
+"""The attempt has ended and needs no further look."""
+
+
+class Blobs(Protocol):
+    """The part of the blob store that the driver uses."""
+
+    def put(self, data: bytes) -> str:
+        """Store bytes, answer their SHA-256."""
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes again."""
+
+    def content(self, sha256: str, size_bytes: int) -> Content:
+        """The bytes as a stream or a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the pipeline works with; built by the composition root."""
+
+    store: Store
+    blobs: Blobs
+    engine_of: Callable[[Mode, EngineName], ParseEngine]
+    webhook_of: Callable[[Mode], WebhookTarget | None]
+    micros_of: Callable[[Job, int], int]
+    timezone: str
+    timeout_s: float
+    concurrency: int
+    clock: Clock
+    close_engines: Callable[[], Any] = field(default=lambda: None)
+
+
+class Driver:
+    """Moves attempts along. Belongs to the event loop it is first used on."""
+
+    def __init__(self, resources: Resources, executor_id: str) -> None:
+        self._r = resources
+        self._executor_id = executor_id
+        # bounds submits and fetches; waiting for the vendor takes no place
+        self._busy = asyncio.Semaphore(resources.concurrency)
+        self._log = log("pipeline")
+
+    async def attempts_of(self, job_id: str, generation: int) -> list[str]:
+        """Ids of the attempts to drive, in order."""
+
+        def read() -> list[str]:
+            with self._r.store.read() as tx:
+                return [a.id for a in jobs.attempts(tx, job_id, generation)]
+
+        return await asyncio.to_thread(read)
+
+    async def advance(self, attempt_id: str) -> float | None:
+        """Do what is due; seconds until the next look, or None when the attempt needs none."""
+        job, attempt = await asyncio.to_thread(self._facts, attempt_id)
+        with correlated(job.correlation_id, job_id=job.id, attempt_id=attempt.id):
+            match attempt.status:
+                case AttemptStatus.RESERVED:
+                    return await self._submit(job, attempt)
+                case AttemptStatus.SUBMITTING:
+                    return await self._doubt(job, attempt, "the process ended while it was sending")
+                case AttemptStatus.UNKNOWN:
+                    return await self._resolve(job, attempt)
+                case AttemptStatus.RUNNING:
+                    return await self._check(job, attempt)
+                case AttemptStatus.FETCHING:
+                    return await self._fetch(job, attempt)
+                case _:
+                    return None
+
+    async def conclude(self, job_id: str, generation: int) -> str:
+        """Give the job the status that follows from its attempts; its result, when it has one."""
+        return await asyncio.to_thread(self._conclude, job_id, generation)
+
+    async def give_up(self, attempt_id: str, what: str) -> None:
+        """End an attempt that met the same unexpected error again and again."""
+        job, attempt = await asyncio.to_thread(self._facts, attempt_id)
+        if not attempt.status.is_final:
+            await self._fail(
+                job, attempt, "internal", what, "Retry it; if it fails again, see the log."
+            )
+
+    # -- reserved ---------------------------------------------------------------------------------
+
+    async def _submit(
+        self, job: Job, attempt: Attempt, owner_before: str | None = None
+    ) -> float | None:
+        if attempt.cancel_requested_by and attempt.status is AttemptStatus.RESERVED:
+            return await self._cancelled(job, attempt, attempt.cancel_requested_by)
+        async with self._busy:
+            # whatever can fail on our side fails before the intent is recorded
+            engine = self._r.engine_of(job.mode, attempt.engine)
+            order = await asyncio.to_thread(self._order, job, attempt)
+            if not await asyncio.to_thread(self._claim, job, attempt, owner_before):
+                return 1.0
+            try:
+                taken = await engine.submit(order)
+            except UpstreamError as error:
+                return await self._not_taken(job, attempt, error)
+        has_event = await asyncio.to_thread(
+            self._taken, attempt, taken, order.webhook is not None, "accepted"
+        )
+        self._log.info("submitted", vendor_job_id=taken.vendor_job_id)
+        return (
+            0.0
+            if has_event or taken.status.is_final
+            else _next_poll(attempt, order.webhook is not None)
+        )
+
+    def _claim(self, job: Job, attempt: Attempt, owner_before: str | None) -> bool:
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            owner = new_id(self._executor_id)
+            expected = attempt.intent_owner if owner_before is None else owner_before
+            if not jobs.claim_intent(tx, attempt.id, expected_owner=expected, owner=owner, now=now):
+                return False
+            jobs.change_attempt(
+                tx, attempt.id, AttemptStatus.SUBMITTING, SYSTEM, "intent recorded", now, polls=0
+            )
+            if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
+                jobs.change_job(
+                    tx, job.id, JobStatus.PARSING, SYSTEM, "first attempt begins", now, reason=""
+                )
+        return True
+
+    def _order(self, job: Job, attempt: Attempt) -> ParseOrder:
+        with self._r.store.read() as tx:
+            document = documents.find(tx, job.document_sha256)
+        if document is None:
+            raise NotAllowed(f"{job.name} has no stored document.")
+        return ParseOrder(
+            attempt_id=attempt.id,
+            name=job.name,
+            media_type=document.media_type,
+            content=self._r.blobs.content(document.sha256, document.size_bytes),
+            tier=attempt.tier,
+            target_pages=attempt.target_pages,
+            disable_cache=job.options.disable_cache,
+            webhook=self._r.webhook_of(job.mode)
+            if attempt.engine is EngineName.LLAMAPARSE
+            else None,
+        )
+
+    def _taken(self, attempt: Attempt, taken: EngineJob, webhook: bool, cause: str) -> bool:
+        """Store the vendor's id; true when an event for it came in before."""
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.RUNNING,
+                SYSTEM,
+                f"{cause} as {taken.vendor_job_id}",
+                now,
+                detail={"vendor_job_id": taken.vendor_job_id},
+                vendor_job_id=taken.vendor_job_id,
+                submitted_at=now,
+                deadline_at=now + _DEADLINE,
+                webhook_expected=webhook,
+            )
+            return any(d.vendor_job_id == taken.vendor_job_id for d in deliveries.applicable(tx))
+
+    async def _not_taken(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
+        if error.outcome_unknown:
+            return await self._doubt(job, attempt, error.what)
+        if error.kind in _STALLING:
+            await asyncio.to_thread(self._hold, job, attempt, error)
+            return None
+        if not error.retryable:
+            return await self._fail(job, attempt, error.kind, error.what, error.next_step)
+        wait = error.retry_after_s or min(60.0, 2.0 ** min(attempt.submits, 6))
+        await asyncio.to_thread(self._withdraw, job, attempt, error)
+        return wait
+
+    def _withdraw(self, job: Job, attempt: Attempt, error: UpstreamError) -> None:
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            jobs.change_attempt(tx, attempt.id, AttemptStatus.RESERVED, SYSTEM, error.what, now)
+            jobs.update_job(tx, job.id, reason=error.what, next_step=error.next_step)
+
+    def _hold(self, job: Job, attempt: Attempt, error: UpstreamError) -> None:
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            jobs.change_attempt(tx, attempt.id, AttemptStatus.RESERVED, SYSTEM, error.what, now)
+            jobs.change_job(
+                tx,
+                job.id,
+                JobStatus.HELD,
+                SYSTEM,
+                error.what,
+                now,
+                reason=error.what,
+                next_step=error.next_step,
+                hold="vendor",
+            )
+
+    # -- unknown ----------------------------------------------------------------------------------
+
+    async def _doubt(self, job: Job, attempt: Attempt, cause: str) -> float:
+        def write() -> None:
+            with self._r.store.write() as tx:
+                reason = "It is not known whether LlamaParse took it; looking for it."
+                jobs.change_attempt(
+                    tx, attempt.id, AttemptStatus.UNKNOWN, SYSTEM, cause, self._r.clock(), polls=0
+                )
+                jobs.update_job(tx, job.id, reason=reason, next_step="")
+
+        await asyncio.to_thread(write)
+        return 0.0
+
+    async def _resolve(self, job: Job, attempt: Attempt) -> float | None:
+        """Adopt the vendor job that carries the attempt's id; submit again only by the rule."""
+        engine = self._r.engine_of(job.mode, attempt.engine)
+        try:
+            found = await engine.find(attempt.id, attempt.created_at - timedelta(minutes=5))
+        except UpstreamError as error:
+            return error.retry_after_s or 15.0
+        if found is not None:
+            has_webhook = self._r.webhook_of(job.mode) is not None
+            await asyncio.to_thread(
+                self._taken, attempt, found, has_webhook, "found at the vendor, adopted"
+            )
+            return 0.0
+        return await self._resubmit(job, attempt)
+
+    async def _resubmit(self, job: Job, attempt: Attempt) -> float | None:
+        document_s = await asyncio.to_thread(self._upload_s, job)
+        arrives_until = (attempt.intent_at or attempt.created_at) + document_s + _MARGIN
+        now = self._r.clock()
+        if now < arrives_until:
+            return max(1.0, min(15.0, (arrives_until - now).total_seconds()))
+        listings = attempt.polls + 1
+        await asyncio.to_thread(self._update, attempt.id, polls=listings)
+        if listings < _LISTINGS_NEEDED:
+            return _BETWEEN_LISTINGS.total_seconds()
+        if attempt.submits >= _MAX_SUBMITS:
+            what = "The outcome of the submit stayed unknown after three tries."
+            step = "Look for it in LlamaParse's own history; retry when it is not there."
+            return await self._fail(job, attempt, "unknown_outcome", what, step, release=False)
+        return await self._submit(job, attempt, attempt.intent_owner)
+
+    def _upload_s(self, job: Job) -> timedelta:
+        with self._r.store.read() as tx:
+            document = documents.find(tx, job.document_sha256)
+        size = document.size_bytes if document else 0
+        return timedelta(seconds=self._r.timeout_s + size / _BYTES_PER_SECOND)
+
+    # -- running ----------------------------------------------------------------------------------
+
+    async def _check(self, job: Job, attempt: Attempt) -> float | None:
+        engine = self._r.engine_of(job.mode, attempt.engine)
+        vendor_job_id = attempt.vendor_job_id or ""
+        try:
+            if attempt.cancel_requested_by:
+                await engine.cancel(vendor_job_id)
+            said = await engine.status(vendor_job_id)
+        except UpstreamError as error:
+            if error.retryable or error.kind in _STALLING | {UpstreamKind.CONFLICT}:
+                # not asked is not failed: nothing is decided while the vendor cannot be reached
+                await asyncio.to_thread(self._update, attempt.id, polls=attempt.polls + 1)
+                return error.retry_after_s or min(60.0, 5.0 * (attempt.polls + 1))
+            return await self._fail(job, attempt, error.kind, error.what, error.next_step)
+        return await self._said(job, attempt, said)
+
+    async def _said(self, job: Job, attempt: Attempt, said: EngineJob) -> float | None:
+        match said.status:
+            case EngineStatus.COMPLETED:
+                await asyncio.to_thread(
+                    self._follow, job, attempt, AttemptStatus.FETCHING, "completed"
+                )
+                return 0.0
+            case EngineStatus.CANCELLED:
+                return await self._cancelled(
+                    job, attempt, attempt.cancel_requested_by or "the vendor"
+                )
+            case EngineStatus.FAILED:
+                code = said.error_code or "vendor_failure"
+                step = "See the message, mend the document, then retry it."
+                return await self._fail(job, attempt, code, said.error_message or code, step)
+        if attempt.deadline_at is not None and self._r.clock() > attempt.deadline_at:
+            return await self._overdue(job, attempt)
+        await asyncio.to_thread(self._still_running, job, attempt, said)
+        return _next_poll(attempt, attempt.webhook_expected)
+
+    async def _overdue(self, job: Job, attempt: Attempt) -> float | None:
+        who = attempt.cancel_requested_by or "system:deadline"
+        await asyncio.to_thread(self._update, attempt.id, cancel_requested_by=who)
+        self._log.warning("deadline passed", job_id=job.id)
+        return 5.0
+
+    def _still_running(self, job: Job, attempt: Attempt, said: EngineJob) -> None:
+        with self._r.store.write() as tx:
+            jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
+            jobs.update_job(tx, job.id, reason="", next_step="")
+            self._apply_events(tx, job, attempt, f"asked: {said.status.value}")
+
+    def _follow(self, job: Job, attempt: Attempt, after: AttemptStatus, answer: str) -> None:
+        """One transaction: the events are applied and the attempt moves because of them."""
+        with self._r.store.write() as tx:
+            applied = self._apply_events(tx, job, attempt, f"asked: {answer}")
+            cause = f"the vendor said {answer}" + (
+                ", told by a webhook" if applied else ", asked by polling"
+            )
+            jobs.change_attempt(tx, attempt.id, after, SYSTEM, cause, self._r.clock())
+
+    def _apply_events(self, tx: Transaction, job: Job, attempt: Attempt, outcome: str) -> int:
+        now = self._r.clock()
+        scope = "mock" if job.mode is Mode.MOCK else "real"
+        applied = deliveries.apply(
+            tx,
+            attempt.vendor_job_id or "",
+            scope,
+            job_id=job.id,
+            attempt_id=attempt.id,
+            outcome=outcome,
+            at=now,
+        )
+        for event in applied:
+            jobs.note(
+                tx,
+                job.id,
+                "webhook",
+                event.event_type,
+                SYSTEM,
+                f"event {event.event_id[:8]}… verified{_after(event.event_at, event.received_at)}",
+                event.received_at,
+                attempt_id=attempt.id,
+                detail={"delivery_id": event.id, "event_id": event.event_id, "outcome": outcome},
+            )
+        return len(applied)
+
+    # -- fetching ---------------------------------------------------------------------------------
+
+    async def _fetch(self, job: Job, attempt: Attempt) -> float | None:
+        engine = self._r.engine_of(job.mode, attempt.engine)
+        order = await asyncio.to_thread(self._order, job, attempt)
+        async with self._busy:
+            try:
+                result = await engine.fetch(attempt.vendor_job_id or "", order)
+            except UpstreamError as error:
+                if error.retryable or error.kind in _STALLING:
+                    return error.retry_after_s or 10.0
+                return await self._fail(job, attempt, error.kind, error.what, error.next_step)
+            except ConsoleError as error:
+                return await self._fail(job, attempt, "document", error.what, error.next_step)
+            await asyncio.to_thread(self._keep, job, attempt, result)
+        return None
+
+    def _keep(self, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
+        blob = self._r.blobs.put(dump(result))
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.DONE,
+                SYSTEM,
+                f"{len(result.pages)} pages stored",
+                now,
+                result_blob=blob,
+                reported_credits=result.credits,
+            )
+            if result.credits is not None or attempt.engine is EngineName.LOCAL:
+                self._settle(tx, job, attempt, result.credits or 0, now)
+
+    def _settle(
+        self, tx: Transaction, job: Job, attempt: Attempt, credits_: int, now: datetime
+    ) -> None:
+        ledger.close(
+            tx,
+            attempt.id,
+            credits_=credits_,
+            micros=self._r.micros_of(job, credits_),
+            at=now,
+            timezone=self._r.timezone,
+            cause="submitted",
+        )
+        jobs.update_job(
+            tx, job.id, billed_credits=(jobs.job(tx, job.id).billed_credits or 0) + credits_
+        )
+
+    async def settle_late(self, attempt_id: str) -> bool:
+        """Ask what a finished attempt was billed, when that was not known at once."""
+        job, attempt = await asyncio.to_thread(self._facts, attempt_id)
+        engine = self._r.engine_of(job.mode, attempt.engine)
+        try:
+            said = await engine.status(attempt.vendor_job_id or "")
+        except UpstreamError:
+            return False
+        if said.credits is None:
+            return False
+        await asyncio.to_thread(self._bill, job, attempt, said.credits)
+        return True
+
+    def _bill(self, job: Job, attempt: Attempt, credits_: int) -> None:
+        with self._r.store.write() as tx:
+            jobs.update_attempt(tx, attempt.id, reported_credits=credits_)
+            self._settle(tx, job, attempt, credits_, self._r.clock())
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    async def _fail(  # noqa: PLR0913 - what failed, why, what to do, what of the money
+        self,
+        job: Job,
+        attempt: Attempt,
+        kind: str,
+        what: str,
+        next_step: str,
+        *,
+        release: bool = True,
+    ) -> float | None:
+        def write() -> None:
+            now = self._r.clock()
+            with self._r.store.write() as tx:
+                applied = (
+                    self._apply_events(tx, job, attempt, "asked: failed")
+                    if attempt.vendor_job_id
+                    else 0
+                )
+                via = ", told by a webhook" if applied else ""
+                jobs.change_attempt(
+                    tx,
+                    attempt.id,
+                    AttemptStatus.FAILED,
+                    SYSTEM,
+                    f"{what}{via}",
+                    now,
+                    error_kind=str(kind),
+                    error=what,
+                    next_step=next_step,
+                )
+                # what a vendor job cost is settled when the vendor says so, also when it failed
+                if release and attempt.vendor_job_id is None:
+                    self._settle(tx, job, attempt, 0, now)
+
+        await asyncio.to_thread(write)
+        self._log.warning("attempt failed", kind=str(kind))
+        return _NO_MORE
+
+    async def _cancelled(self, job: Job, attempt: Attempt, by: str) -> float | None:
+        def write() -> None:
+            now = self._r.clock()
+            with self._r.store.write() as tx:
+                if attempt.vendor_job_id:
+                    self._apply_events(tx, job, attempt, "asked: cancelled")
+                jobs.change_attempt(
+                    tx,
+                    attempt.id,
+                    AttemptStatus.CANCELLED,
+                    Actor(by, is_authenticated=True),
+                    "cancelled",
+                    now,
+                )
+                if attempt.vendor_job_id is None:
+                    self._settle(tx, job, attempt, 0, now)
+
+        await asyncio.to_thread(write)
+        return _NO_MORE
+
+    def _conclude(self, job_id: str, generation: int) -> str:
+        with self._r.store.read() as tx:
+            job = jobs.job(tx, job_id)
+            attempts = jobs.attempts(tx, job_id, generation)
+        if job.generation != generation or job.status is not JobStatus.PARSING:
+            return job.status
+        parts = [load(self._r.blobs.get(a.result_blob)) for a in attempts if a.result_blob]
+        whole = merge(parts)
+        blob = (
+            self._r.blobs.put(dump(whole))
+            if len(parts) > 1
+            else next((a.result_blob for a in attempts if a.result_blob), "")
+        )
+        status = job_status_of([a.status for a in attempts], failed_pages=bool(whole.failed_pages))
+        failed = next((a for a in attempts if a.error), None)
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            facts: dict[str, object] = {"result_blob": blob} if blob else {}
+            if blob:
+                facts["page_count"] = len(whole.pages)
+            facts["is_provisional"] = job.plan.is_provisional
+            if failed is not None:
+                facts.update(reason=failed.error, next_step=failed.next_step)
+            cause = failed.error if failed else "every attempt is done"
+            if status is JobStatus.CANCELLED:
+                cause = "every attempt is cancelled"
+            jobs.change_job(tx, job_id, status, SYSTEM, cause, now, **facts)
+            if status is JobStatus.PARSED:
+                status = jobs.change_job(
+                    tx, job_id, JobStatus.COMPLETE, SYSTEM, "no next stage is configured", now
+                ).status
+        return status
+
+    # -- small ------------------------------------------------------------------------------------
+
+    def _facts(self, attempt_id: str) -> tuple[Job, Attempt]:
+        with self._r.store.read() as tx:
+            attempt = jobs.attempt(tx, attempt_id)
+            return jobs.job(tx, attempt.job_id), attempt
+
+    def _update(self, attempt_id: str, **facts: object) -> None:
+        with self._r.store.write() as tx:
+            jobs.update_attempt(tx, attempt_id, **facts)
+
+
+def _next_poll(attempt: Attempt, webhook: bool) -> float:
+    """Gentle: with a webhook under way the first look is late, and looks grow rarer to 60 s."""
+    if webhook:
+        return float(min(60.0, 8.0 * 1.5 ** min(attempt.polls, 8)))
+    return float(min(30.0, 1.0 + attempt.polls))
+
+
+def _after(sent: datetime | None, received: datetime) -> str:
+    return "" if sent is None else f", +{max(0.0, (received - sent).total_seconds()):.1f} s"

@@ -1,0 +1,40 @@
+"""Results on their way to and from the blob store, as JSON that stays readable for years."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from core.domain.documents import EngineName, ParsedDocument, ParsedPage
+
+__all__ = ["FORMAT", "dump", "load", "merge"]
+
+FORMAT = "parsedeck.result/1"
+
+
+def dump(document: ParsedDocument) -> bytes:
+    """The result as UTF-8 JSON."""
+    payload = {"format": FORMAT, **asdict(document)}
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def load(data: bytes) -> ParsedDocument:
+    """The result that ``dump`` wrote. Raises ``ValueError`` for anything else."""
+    payload = json.loads(data)
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        msg = "this is not a result of Parsedeck"
+        raise ValueError(msg)
+    pages = tuple(
+        ParsedPage(**{**page, "engine": EngineName(page["engine"]), "notes": tuple(page["notes"])})
+        for page in payload["pages"]
+    )
+    return ParsedDocument(pages, payload["credits"], tuple(payload["notes"]))
+
+
+def merge(parts: Iterable[ParsedDocument]) -> ParsedDocument:
+    """Several results of one document as one, pages in order, credits summed where they are known."""
+    found = list(parts)
+    pages = sorted((page for part in found for page in part.pages), key=lambda page: page.number)
+    known = [part.credits for part in found if part.credits is not None]
+    return ParsedDocument(
+        tuple(pages), sum(known) if known else None, tuple(n for part in found for n in part.notes)
+    )

@@ -1,0 +1,268 @@
+"""The process that runs workflows: launched on DBOS's own loop, with heartbeat, take-over, sweeps."""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from dbos import DBOS, DBOSConfig
+
+from core.clock import new_id
+from core.domain.jobs import AttemptStatus, JobStatus
+from core.errors import ConsoleError
+from core.pipeline.admission import Rules, admit, workflow_id_of
+from core.pipeline.driver import SYSTEM, Driver, Resources
+from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
+from core.store import deliveries, jobs, ledger, workers
+from core.telemetry import log
+
+__all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
+
+DEAD_AFTER = timedelta(seconds=15)
+"""A process not heard of for so long is dead; on the same machine its absence is noticed at once."""
+
+_BEAT_S = 2.0
+_LATE_AFTER = timedelta(seconds=5)
+_TRIES = 20
+
+
+class PipelineWorker:
+    """Runs workflows until it is stopped. One per process."""
+
+    def __init__(
+        self, resources: Resources, queue: JobQueue, url: str, rules: Callable[[], Rules]
+    ) -> None:
+        self.executor_id = new_id("exe")
+        self._r = resources
+        self._queue = queue
+        self._url = url
+        self._rules = rules
+        self._log = log("worker")
+        self._stopping = threading.Event()
+        self._caretaker = threading.Thread(target=self._take_care, name="caretaker", daemon=True)
+        self._driver: Driver | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Announce the process, take over what dead ones left, launch the workflows."""
+        now = self._r.clock()
+        me = workers.Worker(self.executor_id, socket.gethostname(), os.getpid(), now, now)
+        with self._r.store.write() as tx:
+            workers.start(tx, me)
+        launcher = threading.Thread(target=self._launch, name="launch")
+        launcher.start()
+        launcher.join()
+        self._caretaker.start()
+
+    def stop(self) -> None:
+        """Stop in an orderly way; what is in flight goes on in another process or at the next start."""
+        self._stopping.set()
+        self._caretaker.join(timeout=10)
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(timeout=10)
+        DBOS.destroy(destroy_registry=True)
+        with self._r.store.write() as tx:
+            workers.stop(tx, self.executor_id, self._r.clock())
+
+    async def _close_engines(self) -> None:
+        await self._r.close_engines()
+
+    def _launch(self) -> None:
+        # in a thread without an event loop, so that DBOS makes its own and no route ever waits for it
+        config: DBOSConfig = {
+            "name": APP,
+            "system_database_url": self._url,
+            "application_version": APP_VERSION,
+            "executor_id": self.executor_id,
+            "log_level": "WARNING",
+            "notification_listener_polling_interval_sec": 0.2,
+            "scheduler_polling_interval_sec": 3600.0,
+        }
+        DBOS(config=config)
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        DBOS.workflow(name=WORKFLOW)(self._workflow())
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, polling_interval_sec=0.2, on_conflict="always_update")
+
+    def _workflow(self) -> Callable[..., Any]:
+        async def parse_job(job_id: str, generation: int) -> str:
+            attempts = await DBOS.run_step_async(
+                {"name": "attempts"}, self._attempts, job_id, generation
+            )
+            for attempt_id in attempts:
+                await self._drive(attempt_id)
+            return await DBOS.run_step_async(
+                {"name": "conclude"}, self._conclude, job_id, generation
+            )
+
+        return parse_job
+
+    async def _drive(self, attempt_id: str) -> None:
+        troubles = 0
+        while True:
+            wait_s, trouble = await DBOS.run_step_async(
+                {"name": "advance"}, self._advance, attempt_id
+            )
+            if wait_s is None:
+                return
+            troubles = troubles + 1 if trouble else 0
+            if troubles > _TRIES:
+                await DBOS.run_step_async({"name": "give_up"}, self._give_up, attempt_id, trouble)
+                return
+            if wait_s > 0:
+                await DBOS.recv_async(NUDGE, timeout_seconds=wait_s)
+
+    async def _advance(self, attempt_id: str) -> tuple[float | None, str]:
+        try:
+            return await self._here().advance(attempt_id), ""
+        except ConsoleError as error:
+            self._log.warning("attempt waits", attempt_id=attempt_id, error=str(error))
+            return 5.0, str(error)
+        except Exception as error:  # a defect must not leave the job without anyone who looks at it
+            self._log.exception("unexpected error", attempt_id=attempt_id)
+            return 5.0, f"An unexpected error: {type(error).__name__}."
+
+    async def _attempts(self, job_id: str, generation: int) -> list[str]:
+        return await self._here().attempts_of(job_id, generation)
+
+    async def _conclude(self, job_id: str, generation: int) -> str:
+        return await self._here().conclude(job_id, generation)
+
+    async def _give_up(self, attempt_id: str, what: str) -> None:
+        await self._here().give_up(attempt_id, what)
+
+    def _here(self) -> Driver:
+        if self._driver is None:
+            self._loop = asyncio.get_running_loop()
+            self._driver = Driver(self._r, self.executor_id)
+        return self._driver
+
+    # -- care ---------------------------------------------------------------------------------------
+
+    def _take_care(self) -> None:
+        pause_s = 0.0
+        while not self._stopping.wait(pause_s):
+            pause_s = _BEAT_S
+            try:
+                self.care()
+            except ConsoleError as error:
+                self._log.warning("care is late", error=str(error))
+            except (
+                Exception
+            ):  # the next round tries again; a dead caretaker would be noticed by nobody
+                self._log.exception("care failed")
+
+    def care(self) -> None:
+        """One round: heartbeat, dead processes, jobs without a workflow, events not applied, bills."""
+        now = self._r.clock()
+        with self._r.store.write() as tx:
+            workers.beat(tx, self.executor_id, now)
+        self._take_over(now)
+        self._enqueue_forgotten(now)
+        self._release_held(now)
+        self._remind(now)
+        self._settle_late()
+
+    def _take_over(self, now: datetime) -> None:
+        with self._r.store.read() as tx:
+            others = [w for w in workers.known(tx) if w.executor_id != self.executor_id]
+        dead = [w.executor_id for w in others if not _is_alive(w, now)]
+        if not dead:
+            return
+        count = self._queue.take_over(dead)
+        with self._r.store.write() as tx:
+            for executor_id in dead:
+                workers.stop(tx, executor_id, now)
+        self._log.info("took over", processes=len(dead), workflows=count)
+
+    def _enqueue_forgotten(self, now: datetime) -> None:
+        with self._r.store.read() as tx:
+            waiting = jobs.unfinished(tx, [JobStatus.PARSE_QUEUED])
+        for job in waiting:
+            if job.updated_at < now - _LATE_AFTER:
+                self._queue.enqueue(workflow_id_of(job), job.id, job.generation)
+
+    def _release_held(self, now: datetime) -> None:
+        with self._r.store.read() as tx:
+            held = [job for job in jobs.unfinished(tx, [JobStatus.HELD]) if job.hold == "limit"]
+        for job in held:
+            with self._r.store.write() as tx:
+                fresh = jobs.job(tx, job.id)
+                if fresh.status is not JobStatus.HELD:
+                    continue
+                released = admit(tx, fresh, self._rules(), SYSTEM, now)
+            if released.status is JobStatus.PARSE_QUEUED:
+                self._queue.enqueue(workflow_id_of(released), released.id, released.generation)
+
+    def _remind(self, now: datetime) -> None:
+        """Events that nobody applied: wake their workflow, or write down that they change nothing."""
+        with self._r.store.read() as tx:
+            waiting = deliveries.applicable(tx)
+            owners = [(d, jobs.attempt_by_vendor_id(tx, d.vendor_job_id)) for d in waiting]
+        for delivery, attempt in owners:
+            if attempt is None:
+                continue
+            if attempt.status.is_final or attempt.status is AttemptStatus.FETCHING:
+                with self._r.store.write() as tx:
+                    outcome = (
+                        f"late: the attempt was {attempt.status.value} already, nothing changed"
+                    )
+                    applied = deliveries.apply(
+                        tx,
+                        delivery.vendor_job_id,
+                        delivery.scope,
+                        job_id=attempt.job_id,
+                        attempt_id=attempt.id,
+                        outcome=outcome,
+                        at=now,
+                    )
+                    for event in applied:
+                        jobs.note(
+                            tx,
+                            attempt.job_id,
+                            "webhook",
+                            event.event_type,
+                            SYSTEM,
+                            f"event {event.event_id[:8]}… verified, {outcome}",
+                            event.received_at,
+                            attempt_id=attempt.id,
+                            detail={"delivery_id": event.id, "outcome": outcome},
+                        )
+            elif delivery.received_at < now - _LATE_AFTER:
+                with self._r.store.read() as tx:
+                    job = jobs.job(tx, attempt.job_id)
+                self._queue.nudge(job.workflow_id)
+
+    def _settle_late(self) -> None:
+        loop, driver = self._loop, self._driver
+        if loop is None or driver is None:
+            return
+        with self._r.store.read() as tx:
+            open_ids = ledger.unsettled(tx)
+        for attempt_id in open_ids:
+            asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop).result(
+                timeout=60
+            )
+
+
+def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:
+    """Whether any process runs workflows now."""
+    return any(_is_alive(worker, now) for worker in known)
+
+
+def _is_alive(worker: workers.Worker, now: datetime) -> bool:
+    if now - worker.heartbeat_at > DEAD_AFTER:
+        return False
+    if worker.host != socket.gethostname():
+        return True
+    try:
+        os.kill(worker.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,270 @@
+"""Looking at jobs, and what a person can do to them: retry, cancel, download."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
+from typing import Protocol
+
+from core.clock import Clock
+from core.domain.documents import Document, ParsedDocument
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, Submission
+from core.domain.routing import Mode
+from core.errors import ConsoleError, NotAllowed
+from core.pipeline.admission import Rules, admit
+from core.pipeline.results import load
+from core.store import Store, Transaction, deliveries, documents, jobs, ledger
+from core.store.jobs import JobFilter, TimelineEntry
+
+__all__ = ["JobPage", "JobView", "Jobs", "SubmissionView", "file_stem"]
+
+_RETRYABLE = {JobStatus.FAILED_PARSE, JobStatus.CANCELLED, JobStatus.PARTLY_PARSED, JobStatus.HELD}
+
+
+class _Blobs(Protocol):
+    def get(self, sha256: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """One page of a list, and how many there are in all."""
+
+    jobs: tuple[Job, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """All that the job screen shows."""
+
+    job: Job
+    submission: Submission
+    document: Document | None
+    attempts: tuple[Attempt, ...]
+    timeline: tuple[TimelineEntry, ...]
+    deliveries: tuple[deliveries.Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionView:
+    """One press of Parse and how its jobs do."""
+
+    submission: Submission
+    jobs: tuple[Job, ...]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no job of it is under way."""
+        return all(job.status.is_final for job in self.jobs)
+
+
+class Jobs:
+    """Reads and mutations around jobs."""
+
+    def __init__(  # noqa: PLR0913 - each is a collaborator of the composition root
+        self,
+        store: Store,
+        blobs: _Blobs,
+        enqueue: Callable[[str, str, int], None],
+        nudge: Callable[[str], bool],
+        rules: Callable[[], Rules],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._enqueue = enqueue
+        self._nudge = nudge
+        self._rules = rules
+        self._clock = clock
+
+    def find(self, which: JobFilter, *, limit: int = 50, offset: int = 0) -> JobPage:
+        """One page of jobs, newest first."""
+        with self._store.read() as tx:
+            found, total = jobs.jobs(tx, which, limit=limit, offset=offset)
+        return JobPage(found, total)
+
+    def counts(self, which: JobFilter = JobFilter()) -> dict[JobStatus, int]:  # noqa: B008 - frozen
+        """How many jobs stand where."""
+        with self._store.read() as tx:
+            return jobs.count_by_status(tx, which)
+
+    def view(self, job_id: str) -> JobView:
+        """Everything about one job. Raises ``NotFound``."""
+        with self._store.read() as tx:
+            job = jobs.job(tx, job_id)
+            attempts = jobs.attempts(tx, job_id)
+            vendor_ids = [a.vendor_job_id for a in attempts if a.vendor_job_id]
+            return JobView(
+                job=job,
+                submission=jobs.submission(tx, job.submission_id),
+                document=documents.find(tx, job.document_sha256),
+                attempts=attempts,
+                timeline=jobs.timeline(tx, job_id),
+                deliveries=deliveries.of_job(tx, vendor_ids),
+            )
+
+    def submission(self, submission_id: str) -> SubmissionView:
+        """One submission with its jobs in order. Raises ``NotFound``."""
+        with self._store.read() as tx:
+            found = jobs.submission(tx, submission_id)
+            page, _total = jobs.jobs(tx, JobFilter(submission_id=submission_id), limit=10_000)
+        return SubmissionView(found, tuple(sorted(page, key=lambda job: job.position)))
+
+    def submissions(self, *, limit: int = 10) -> tuple[Submission, ...]:
+        """The newest submissions."""
+        with self._store.read() as tx:
+            return jobs.submissions(tx, limit=limit)
+
+    def result(self, job: Job) -> ParsedDocument:
+        """What was parsed. Raises ``NotAllowed`` while there is nothing, ``BlobError`` when it is lost."""
+        if not job.result_blob:
+            raise NotAllowed(f"{job.name} has no result yet.", "Wait until it is parsed.")
+        return load(self._blobs.get(job.result_blob))
+
+    def original(self, job: Job) -> bytes:
+        """The document as it was uploaded."""
+        return self._blobs.get(job.document_sha256)
+
+    def markdown_of(self, job: Job) -> bytes:
+        """The download: markdown, with a first line that marks simulated and provisional results."""
+        return (_mark(job) + self.result(job).markdown + "\n").encode()
+
+    def json_of(self, job: Job) -> bytes:
+        """The download: pages with their engine, and where they come from."""
+        payload = {
+            "job": job.id,
+            "document": job.name,
+            "sha256": job.document_sha256,
+            "mode": job.mode,
+            "simulated": job.mode is Mode.MOCK,
+            "provisional": job.is_provisional,
+            "tier": job.options.tier,
+            **asdict(self.result(job)),
+        }
+        return json.dumps(payload, ensure_ascii=False, indent=2).encode()
+
+    def zip_of(self, submission_id: str) -> bytes:
+        """All results of a submission, and a list of what failed and why."""
+        view = self.submission(submission_id)
+        buffer, taken, failures = io.BytesIO(), set[str](), []
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for job in view.jobs:
+                try:
+                    stem = file_stem(job, taken)
+                    archive.writestr(f"{stem}.md", self.markdown_of(job))
+                    archive.writestr(f"{stem}.json", self.json_of(job))
+                except ConsoleError as error:
+                    failures.append(f"{job.name}: {job.reason or error.what} {job.next_step}")
+            if failures:
+                archive.writestr("NOT-PARSED.txt", "\n".join(failures) + "\n")
+        return buffer.getvalue()
+
+    def retry(self, job_ids: Sequence[str], actor: Actor) -> tuple[Job, ...]:
+        """Open a new generation of attempts for failed, cancelled or held jobs, within the limits.
+
+        Raises ``NotAllowed`` when a job is under way or complete; nothing is changed then.
+        """
+        now = self._clock()
+        with self._store.write() as tx:
+            admitted = tuple(
+                admit(tx, self._reopened(tx, job_id), self._rules(), actor, now)
+                for job_id in job_ids
+            )
+        for job in admitted:
+            if job.status is JobStatus.PARSE_QUEUED:
+                self._enqueue(job.workflow_id, job.id, job.generation)
+        return admitted
+
+    def _reopened(self, tx: Transaction, job_id: str) -> Job:
+        job = jobs.job(tx, job_id)
+        if job.status not in _RETRYABLE:
+            raise NotAllowed(
+                f"{job.name} is {job.status.value.replace('_', ' ')}.",
+                "Only what failed, was cancelled or is held can be retried.",
+            )
+        jobs.update_job(tx, job_id, generation=job.generation + 1)
+        return replace(job, generation=job.generation + 1)
+
+    def cancel(self, job_ids: Sequence[str], actor: Actor) -> None:
+        """Stop jobs: at once when nothing was sent yet, else the vendor is asked to stop.
+
+        Raises ``NotAllowed`` when a job is finished already.
+        """
+        now = self._clock()
+        to_wake = []
+        with self._store.write() as tx:
+            for job_id in job_ids:
+                job = jobs.job(tx, job_id)
+                if job.status.is_final:
+                    raise NotAllowed(f"{job.name} is finished already.")
+                if job.status is JobStatus.PARSING:
+                    to_wake.append(job.workflow_id)
+                self._stop(tx, job, actor)
+                if job.status is not JobStatus.PARSING:
+                    jobs.change_job(
+                        tx,
+                        job_id,
+                        JobStatus.CANCELLED,
+                        actor,
+                        "cancelled",
+                        now,
+                        reason="",
+                        next_step="",
+                    )
+        for workflow_id in to_wake:
+            self._nudge(workflow_id)
+
+    def _stop(self, tx: Transaction, job: Job, actor: Actor) -> None:
+        now = self._clock()
+        for attempt in jobs.attempts(tx, job.id, job.generation):
+            if attempt.status in {AttemptStatus.PLANNED, AttemptStatus.RESERVED}:
+                jobs.change_attempt(
+                    tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now
+                )
+                ledger.close(
+                    tx,
+                    attempt.id,
+                    credits_=0,
+                    micros=0,
+                    at=now,
+                    timezone=self._rules().timezone,
+                    cause="cancelled",
+                )
+            elif not attempt.status.is_final:
+                jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
+                jobs.note(
+                    tx,
+                    job.id,
+                    "attempt",
+                    "cancel requested",
+                    actor,
+                    "a person asked",
+                    now,
+                    attempt_id=attempt.id,
+                )
+
+
+def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:
+    """A file name without extension that is not taken yet: ``STEM``, ``STEM-2``.
+
+    ``is_marked`` writes into the name that a result is simulated.
+    """
+    stem = PurePath(job.name).stem or "document"
+    if is_marked and job.mode is Mode.MOCK:
+        stem = f"{stem}.simulated"
+    name, number = stem, 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name.lower())
+    return name
+
+
+def _mark(job: Job) -> str:
+    if job.mode is Mode.MOCK:
+        return "<!-- simulated: made by Parsedeck's MOCK mode, not by LlamaParse -->\n\n"
+    if job.is_provisional:
+        return "<!-- provisional: made by the local engine, not by LlamaParse -->\n\n"
+    return ""

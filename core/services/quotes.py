@@ -1,0 +1,123 @@
+"""The price before the button is pressed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from core.domain.budgets import LimitUse, Unit, Window
+from core.domain.documents import Document
+from core.domain.jobs import Job
+from core.domain.money import PriceBook, Tier
+from core.domain.routing import Mode, RouteFacts, RoutePlan, plan_route
+
+__all__ = ["Quote", "QuoteLine", "Upload", "quote_line", "share_sentence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was handed over: its name, what pre-flight learned, what it repeats."""
+
+    name: str
+    document: Document
+    same_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """What will be done with one upload, and for how much. ``note`` says why nothing is."""
+
+    upload: Upload
+    plan: RoutePlan | None
+    credits: int
+    usd: Decimal
+    by_tier: dict[Tier, Decimal]
+    earlier: Job | None = None
+    note: str = ""
+
+    @property
+    def will_parse(self) -> bool:
+        """Whether pressing Parse makes a job of it."""
+        return self.plan is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """All lines, the sum, and what is left of the limits."""
+
+    mode: Mode
+    tier: Tier
+    lines: tuple[QuoteLine, ...]
+    limits: tuple[LimitUse, ...]
+    now: datetime
+
+    @property
+    def parsable(self) -> tuple[QuoteLine, ...]:
+        """Lines that become jobs."""
+        return tuple(line for line in self.lines if line.will_parse)
+
+    @property
+    def credits(self) -> int:
+        """Credits of all jobs."""
+        return sum(line.credits for line in self.lines)
+
+    @property
+    def usd(self) -> Decimal:
+        """Dollars of all jobs."""
+        return sum((line.usd for line in self.lines), Decimal(0))
+
+
+def quote_line(  # noqa: PLR0913 - the facts of one line
+    upload: Upload,
+    *,
+    mode: Mode,
+    tier: Tier,
+    prices: PriceBook,
+    now: datetime,
+    timezone: str,
+    is_configured: bool,
+    earlier: Job | None,
+    parse_again: bool = False,
+) -> QuoteLine:
+    """The line for one upload."""
+    nothing = QuoteLine(upload, None, 0, Decimal(0), {}, earlier)
+    if not upload.document.is_parsable:
+        return _with_note(nothing, f"{upload.document.problem} {upload.document.next_step}".strip())
+    if upload.same_as:
+        return _with_note(nothing, f"same content as {upload.same_as}: parsed once")
+    if earlier is not None and not parse_again:
+        return _with_note(
+            nothing, f"already parsed on {earlier.created_at:%d %b %Y}: open its result"
+        )
+    price = prices.on(now.astimezone(ZoneInfo(timezone)).date())
+    plans = {
+        each: plan_route(
+            RouteFacts(
+                mode=mode,
+                tier=each,
+                page_count=upload.document.page_count,
+                price=price,
+                vendor_is_configured=is_configured,
+            )
+        )
+        for each in Tier
+    }
+    plan = plans[tier]
+    by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
+    note = "" if upload.document.page_count else "page count unknown: priced at the most it can be"
+    return QuoteLine(upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note)
+
+
+def share_sentence(quote: Quote) -> str:
+    """What the quote takes of today's limit, in words."""
+    for use in quote.limits:
+        if use.limit.window is Window.DAY and use.limit.unit is Unit.USD:
+            left = Decimal(use.left) / 1_000_000
+            if quote.usd > left:
+                return f"This takes ${quote.usd:.2f}, but only ${left:.2f} of today's limit is left: what does not fit is held."
+            return f"This takes ${quote.usd:.2f} of the ${left:.2f} left today."
+    return ""
+
+
+def _with_note(line: QuoteLine, note: str) -> QuoteLine:
+    return QuoteLine(line.upload, None, 0, Decimal(0), {}, line.earlier, note)

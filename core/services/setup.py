@@ -1,0 +1,191 @@
+"""What is configured, reachable and missing: the same facts for the Setup screen and ``doctor``."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from core.clock import Clock
+from core.domain.jobs import Actor
+from core.errors import ConsoleError, SettingsError
+from core.settings import DEFAULT_BASE_URL, Settings
+from core.store import Store, workers
+from core.store import settings as stored
+from core.store.settings import StoredSetting
+
+__all__ = ["EDITABLE", "Fact", "Grade", "Override", "Setup"]
+
+EDITABLE = ("daily_limit_usd", "hourly_request_limit", "requests_per_minute", "timezone")
+"""Settings that the console stores; what is stored wins over the environment."""
+
+
+class Grade(StrEnum):
+    """How a fact is to be read."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of Setup: what it is about, how it stands, what to do."""
+
+    topic: str
+    grade: Grade
+    what: str
+    next_step: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """For ``doctor --json``."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A variable of the environment that does not count, because the console stored another value."""
+
+    variable: str
+    value: str
+    actor: str
+
+
+class Setup:
+    """Facts and stored settings."""
+
+    def __init__(  # noqa: PLR0913 - each is a collaborator that the composition root hands over
+        self,
+        store: Store,
+        settings: Settings,
+        check_blobs: Callable[[], None],
+        blobs_at: str,
+        local_facts: Callable[[], list[tuple[bool, str, str]]],
+        is_alive: Callable[[tuple[workers.Worker, ...]], bool],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._check_blobs = check_blobs
+        self._blobs_at = blobs_at
+        self._local_facts = local_facts
+        self._is_alive = is_alive
+        self._clock = clock
+
+    def in_force(self) -> Settings:
+        """The settings with what is stored on top. A stored value that no longer fits is ignored."""
+        with self._store.read() as tx:
+            values = {n: s.value for n, s in stored.all_settings(tx).items() if n in EDITABLE}
+        if not values:
+            return self._settings
+        try:
+            checked = Settings.load(values)
+        except SettingsError:
+            return self._settings
+        return self._settings.model_copy(update={name: getattr(checked, name) for name in values})
+
+    def overrides(self) -> tuple[Override, ...]:
+        """Every variable that is set but does not count, by what and by whom."""
+        names = Settings.variables()
+        given = Settings.set_by_environment()
+        with self._store.read() as tx:
+            found = stored.all_settings(tx)
+        return tuple(
+            Override(names[name], setting.value, setting.actor)
+            for name, setting in found.items()
+            if name in given
+        )
+
+    def store(self, name: str, value: str, actor: Actor) -> None:
+        """Store a setting from the console. Raises ``SettingsError`` for a wrong value."""
+        if name not in EDITABLE:
+            raise SettingsError(name, "cannot be set from the console.")
+        Settings.load({name: value})
+        with self._store.write() as tx:
+            stored.save(tx, StoredSetting(name, value, str(actor), self._clock()))
+
+    def facts(self) -> list[Fact]:
+        """All facts, worst not first but in the order a newcomer reads them."""
+        return [
+            *self._vendor(),
+            *self._webhooks(),
+            self._checked("Database", self._store.ping, "The database answers."),
+            self._checked(
+                "Files", self._check_blobs, f"Documents and results are kept in {self._blobs_at}."
+            ),
+            self._worker(),
+            *self._formats(),
+            *(
+                Fact(
+                    "Setting",
+                    Grade.WARNING,
+                    f"{o.variable} does not count: {o.actor} stored {o.value} in the console.",
+                    "Change it on the Setup screen, or leave it.",
+                )
+                for o in self.overrides()
+            ),
+        ]
+
+    def _vendor(self) -> list[Fact]:
+        if self._settings.api_key is None:
+            return [
+                Fact(
+                    "LlamaParse",
+                    Grade.INFO,
+                    "No key is configured, so documents go to the simulator (MOCK).",
+                    "Set LLAMAPARSE_API_KEY and start again to use the service.",
+                )
+            ]
+        region = (
+            "" if self._settings.base_url == DEFAULT_BASE_URL else f" at {self._settings.base_url}"
+        )
+        return [Fact("LlamaParse", Grade.OK, f"A key is configured{region}.")]
+
+    def _webhooks(self) -> list[Fact]:
+        if self._settings.sends_webhooks:
+            prints = len(self._settings.webhook_secrets)
+            return [
+                Fact(
+                    "Webhooks",
+                    Grade.OK,
+                    f"REAL reports to {self._settings.public_url} ({prints} secret(s)).",
+                )
+            ]
+        missing = []
+        if not (self._settings.public_url or "").startswith("https://"):
+            missing.append("PARSEDECK_PUBLIC_URL (https)")
+        if not self._settings.webhook_secrets:
+            missing.append("LLAMAPARSE_WEBHOOK_SECRET")
+        return [
+            Fact(
+                "Webhooks",
+                Grade.INFO,
+                "REAL works by polling only: LlamaParse cannot call back.",
+                f"Set {' and '.join(missing)} to receive webhooks. MOCK has its own.",
+            )
+        ]
+
+    def _worker(self) -> Fact:
+        with self._store.read() as tx:
+            known = workers.known(tx)
+        if self._is_alive(known):
+            return Fact("Worker", Grade.OK, "A worker runs.")
+        return Fact(
+            "Worker",
+            Grade.WARNING,
+            "No worker runs: new documents wait.",
+            "Start `parsedeck up` or `parsedeck worker`.",
+        )
+
+    def _formats(self) -> list[Fact]:
+        return [
+            Fact("Local engine", Grade.OK if works else Grade.INFO, what, step)
+            for works, what, step in self._local_facts()
+        ]
+
+    @staticmethod
+    def _checked(topic: str, check: Callable[[], None], fine: str) -> Fact:
+        try:
+            check()
+        except ConsoleError as error:
+            return Fact(topic, Grade.PROBLEM, error.what, error.next_step)
+        return Fact(topic, Grade.OK, fine)

@@ -1,0 +1,60 @@
+"""What was spent today, and what is left of the limits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from core.clock import Clock
+from core.domain.budgets import LimitUse, Unit, Window
+from core.domain.routing import Mode
+from core.pipeline.admission import Rules
+from core.store import Store, ledger
+
+__all__ = ["Spend", "SpendToday"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpendToday:
+    """Money of one day in one mode, and how much of each limit it takes."""
+
+    mode: Mode
+    since: datetime
+    reserved_usd: Decimal
+    settled_usd: Decimal
+    credits: int
+    limits: tuple[LimitUse, ...]
+
+    @property
+    def total_usd(self) -> Decimal:
+        """Settled and still reserved."""
+        return self.reserved_usd + self.settled_usd
+
+    def use(self, window: Window, unit: Unit) -> LimitUse | None:
+        """The limit of this window and unit."""
+        return next(
+            (u for u in self.limits if u.limit.window is window and u.limit.unit is unit), None
+        )
+
+
+class Spend:
+    """Reads the ledger."""
+
+    def __init__(self, store: Store, rules: Callable[[], Rules], clock: Clock) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+
+    def today(self, mode: Mode) -> SpendToday:
+        """Today's figures, in the configured time zone."""
+        rules, now = self._rules(), self._clock()
+        since = now.astimezone(ZoneInfo(rules.timezone)).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        with self._store.read() as tx:
+            sums = ledger.totals(tx, mode, since)
+            uses = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
+        return SpendToday(
+            mode, since, sums.reserved_usd, sums.settled_usd, sums.settled_credits, uses
+        )

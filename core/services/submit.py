@@ -1,0 +1,220 @@
+"""Handing documents over: pre-flight, quote, and one transaction that makes the jobs."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from core.clock import Clock, new_id
+from core.domain.budgets import LimitUse
+from core.domain.documents import Document, safe_name
+from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
+from core.domain.money import BUILT_IN_PRICES, PriceBook, Tier
+from core.domain.routing import Mode
+from core.errors import DocumentRefused, NotAllowed, RefusalReason
+from core.pipeline.admission import Rules, admit
+from core.services.quotes import Quote, QuoteLine, Upload, quote_line
+from core.store import Store, documents, jobs, ledger
+from core.telemetry import log
+
+__all__ = ["Submissions", "options_key"]
+
+_MAX_FILES_IN_ZIP = 500
+
+
+class _Content(Protocol):
+    def as_file(self) -> AbstractContextManager[Path]: ...
+
+
+class _Blobs(Protocol):
+    def put_file(self, source: BinaryIO) -> tuple[str, int]: ...
+
+    def content(self, sha256: str, size_bytes: int) -> _Content: ...
+
+
+class Submissions:
+    """Pre-flight, quote, submit."""
+
+    def __init__(  # noqa: PLR0913 - each is a collaborator that the composition root hands over
+        self,
+        store: Store,
+        blobs: _Blobs,
+        inspect: Callable[[Path, str, str, int], Document],
+        enqueue: Callable[[str, str, int], None],
+        rules: Callable[[], Rules],
+        *,
+        max_upload_bytes: int,
+        is_configured: bool,
+        clock: Clock,
+        prices: PriceBook = BUILT_IN_PRICES,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._inspect = inspect
+        self._enqueue = enqueue
+        self._rules = rules
+        self._max_bytes = max_upload_bytes
+        self._is_configured = is_configured
+        self._clock = clock
+        self._prices = prices
+        self._log = log("submit")
+
+    def preflight(self, name: str, source: BinaryIO) -> Upload:
+        """Store the bytes and look at them. A file that cannot be taken comes back with its problem.
+
+        Raises ``StorageFull`` or ``BlobError`` when the bytes cannot be stored.
+        """
+        shown = safe_name(name)
+        size = source.seek(0, io.SEEK_END)
+        source.seek(0)
+        if size == 0:
+            return Upload(
+                shown, _refused(RefusalReason.EMPTY, "The file is empty.", "Upload it again.")
+            )
+        if size > self._max_bytes:
+            what = f"The file is larger than the limit of {self._max_bytes // 1024 // 1024} MB."
+            step = "Split it, or raise PARSEDECK_MAX_UPLOAD_MB (LlamaParse takes 512 MB)."
+            return Upload(shown, _refused(RefusalReason.TOO_LARGE, what, step, size))
+        sha256, size = self._blobs.put_file(source)
+        with self._blobs.content(sha256, size).as_file() as path:
+            try:
+                document = self._inspect(path, shown, sha256, size)
+            except DocumentRefused as refusal:
+                document = _refused(refusal.reason, refusal.what, refusal.next_step, size, sha256)
+        return Upload(shown, document)
+
+    def quote(
+        self, uploads: Sequence[Upload], tier: Tier, mode: Mode, *, parse_again: bool = False
+    ) -> Quote:
+        """The price of parsing these, line by line; spends and stores nothing."""
+        now, rules = self._clock(), self._rules()
+        seen: dict[str, str] = {}
+        lines: list[QuoteLine] = []
+        with self._store.read() as tx:
+            for upload in uploads:
+                sha = upload.document.sha256
+                same_as = seen.get(sha, "") if upload.document.is_parsable else ""
+                seen.setdefault(sha, upload.name)
+                key = options_key(ParseOptions(tier))
+                earlier = jobs.earlier_result(tx, sha, key, [mode]) if sha else None
+                lines.append(
+                    quote_line(
+                        Upload(upload.name, upload.document, same_as),
+                        mode=mode,
+                        tier=tier,
+                        prices=self._prices,
+                        now=now,
+                        timezone=rules.timezone,
+                        is_configured=self._is_configured,
+                        earlier=earlier,
+                        parse_again=parse_again,
+                    )
+                )
+            limits: tuple[LimitUse, ...] = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
+        return Quote(mode, tier, tuple(lines), limits, now)
+
+    def submit(self, quote: Quote, actor: Actor, key: str) -> Submission:
+        """Make the jobs of a quote, all in one transaction, and hand them to the pipeline.
+
+        The same ``key`` again (a double click, a second tab) answers the first submission. Raises
+        ``NotAllowed`` when there is nothing to parse, ``StoreUnavailable`` with nothing spent.
+        """
+        lines = quote.parsable
+        if not lines:
+            raise NotAllowed("There is nothing to parse.", "Add a document that can be read.")
+        now = self._clock()
+        submission = Submission(
+            id=new_id("sub"),
+            actor=str(actor),
+            mode=quote.mode,
+            tier=quote.tier,
+            created_at=now,
+            correlation_id=new_id("cor"),
+            estimated_credits=quote.credits,
+            estimated_usd=quote.usd,
+        )
+        admitted: list[Job] = []
+        with self._store.write() as tx:
+            earlier = jobs.submission_by_key(tx, key)
+            if earlier is not None:
+                return earlier
+            jobs.add_submission(tx, submission, key)
+            for position, line in enumerate(lines):
+                documents.save(tx, line.upload.document, now)
+                job = _job(submission, line, position)
+                jobs.add_job(tx, job, options_key(job.options), actor)
+                admitted.append(admit(tx, job, self._rules(), actor, now))
+        for job in admitted:
+            self._log.info(
+                "job made", job_id=job.id, status=job.status, correlation_id=job.correlation_id
+            )
+            if job.status is JobStatus.PARSE_QUEUED:
+                # a crash before this line is healed by the worker's sweep
+                self._enqueue(job.workflow_id, job.id, job.generation)
+        with self._store.read() as tx:
+            return jobs.submission(tx, submission.id)
+
+    def unpack(self, name: str, source: BinaryIO) -> list[tuple[str, BinaryIO]]:
+        """The files in a ZIP, folders and hidden files left out; any other file as it is.
+
+        Raises ``DocumentRefused`` for a ZIP with too many or too large files.
+        """
+        if not name.lower().endswith(".zip"):
+            return [(name, source)]
+        try:
+            archive = zipfile.ZipFile(source)
+        except zipfile.BadZipFile:
+            return [(name, source)]
+        wanted = [i for i in archive.infolist() if not i.is_dir() and not _is_hidden(i.filename)]
+        if len(wanted) > _MAX_FILES_IN_ZIP or sum(i.file_size for i in wanted) > self._max_bytes:
+            raise DocumentRefused(
+                RefusalReason.TOO_LARGE,
+                f"{safe_name(name)} holds more than {_MAX_FILES_IN_ZIP} files or {self._max_bytes // 1024 // 1024} MB.",
+                "Upload it in parts.",
+            )
+        return [(info.filename, io.BytesIO(archive.read(info))) for info in wanted]
+
+
+def options_key(options: ParseOptions) -> str:
+    """A key that is equal for options that give the same result."""
+    facts = json.dumps([options.tier, options.target_pages])
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.split("/"))
+
+
+def _refused(
+    reason: RefusalReason, problem: str, next_step: str, size: int = 0, sha256: str = ""
+) -> Document:
+    return Document(sha256, size, "", None, (), reason, problem, next_step)
+
+
+def _job(submission: Submission, line: QuoteLine, position: int) -> Job:
+    if line.plan is None:
+        msg = "a line without a plan makes no job"
+        raise ValueError(msg)
+    return Job(
+        id=new_id("job"),
+        submission_id=submission.id,
+        position=position,
+        document_sha256=line.upload.document.sha256,
+        name=line.upload.name,
+        status=JobStatus.UPLOADED,
+        mode=submission.mode,
+        options=ParseOptions(submission.tier),
+        plan=line.plan,
+        generation=1,
+        correlation_id=submission.correlation_id,
+        created_at=submission.created_at,
+        updated_at=submission.created_at,
+        page_count=line.upload.document.page_count,
+        estimated_credits=line.credits,
+        estimated_usd=line.usd,
+        is_provisional=line.plan.is_provisional,
+    )

@@ -1,0 +1,119 @@
+"""The simulator as an ASGI application: routes behind a key check, a back office beside them."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.clock import Clock, utc_now
+from core.simulator.config import Reader, SimulatorConfig
+from core.simulator.routes import ROUTES, Desk, Refused
+from core.simulator.runner import Runner
+from core.simulator.sender import Sender
+from core.simulator.state import State
+
+__all__ = ["NAME_HEADER", "create_simulator"]
+
+NAME_HEADER = "X-Parsedeck-Simulator"
+_OPEN_PATHS = frozenset({"/api/v2/parse/versions"})
+
+
+def create_simulator(
+    config: SimulatorConfig, folder: Path, reader: Reader, *, clock: Clock = utc_now
+) -> Starlette:
+    """A simulator that keeps all it knows in ``folder`` and reads documents with ``reader``.
+
+    Its back office runs on the server's event loop between the start and the end of its lifespan.
+    Several processes may serve the same folder; after a crash the next one goes on.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        state = await asyncio.to_thread(State, folder, config.seed, config.lease_s, config.events)
+        sender = Sender(state, config)
+        try:
+            async with Runner(state, config, reader, sender, clock) as runner:
+                app.state.desk = Desk(config, state, runner)
+                yield
+        finally:
+            await sender.close()
+            await asyncio.to_thread(state.close)
+
+    return Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[Middleware(_Named), Middleware(_Keyed, api_key=config.api_key)],
+        exception_handlers={
+            Refused: _refused,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _broken,
+        },
+    )
+
+
+class _Named:
+    """Says in every answer that this is the simulator."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[NAME_HEADER] = "1"
+            await send(message)
+
+        await self._app(scope, receive, named)
+
+
+class _Keyed:
+    """Refuses calls to the service's routes without a bearer, or with another one than expected."""
+
+    def __init__(self, app: ASGIApp, api_key: str) -> None:
+        self._app = app
+        self._api_key = api_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = self._problem(scope) if scope["type"] == "http" else ""
+        if problem:
+            await JSONResponse({"detail": problem}, 401)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> str:
+        if not scope["path"].startswith("/api/") or scope["path"] in _OPEN_PATHS:
+            return ""
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            return "Not authenticated"
+        is_known = not self._api_key or hmac.compare_digest(key.strip().encode(), self._api_key)
+        return "" if is_known else "Invalid API Key"
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    refusal = error if isinstance(error, Refused) else Refused(500, "Internal Server Error")
+    return JSONResponse({"detail": refusal.detail}, refusal.status)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    problem = error if isinstance(error, HTTPException) else HTTPException(500)
+    return JSONResponse({"detail": problem.detail}, problem.status_code, headers=problem.headers)
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"detail": "The request ended before its body did."}, 400)
+
+
+async def _broken(_request: Request, _error: Exception) -> Response:
+    # answered outside of the middleware, so it has to say the name itself
+    return JSONResponse({"detail": "Internal Server Error"}, 500, headers={NAME_HEADER: "1"})

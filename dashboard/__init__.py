@@ -1,0 +1,1 @@
+"""The console in the browser: short screens over the services of ``core``."""

@@ -1,0 +1,16 @@
+"""The entry script: page settings, navigation, and a border for errors."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.boundary import explained
+from dashboard.navigation import pages
+
+# A picture of our own: browsers would fetch a Material icon for the tab from outside.
+_ICON = Path(__file__).parent / "icon.png"
+
+page = st.navigation(pages())
+st.set_page_config(page_title=f"{page.title} · Parsedeck", page_icon=_ICON, layout="wide")
+with explained():
+    page.run()

@@ -1,0 +1,48 @@
+"""Jobs as a table; a selected row opens the job."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from core.domain.jobs import Job
+from core.domain.routing import Mode
+from dashboard.wording import ago, money, sign_of, tier_name
+
+__all__ = ["show"]
+
+
+def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = False) -> list[Job]:
+    """The table; returns the selected jobs."""
+    rows = [
+        {
+            "state": _state(job),
+            "document": job.name,
+            "pages": job.page_count,
+            "tier": tier_name(job.options.tier) + (" (simulated)" if job.mode is Mode.MOCK else ""),
+            "price": money(job.estimated_usd),
+            "when": ago(job.created_at, now),
+            "open": f"/job?job={job.id}",
+        }
+        for job in jobs
+    ]
+    picked = st.dataframe(
+        pd.DataFrame(rows),
+        key=key,
+        hide_index=True,
+        on_select="rerun" if selectable else "ignore",
+        selection_mode="multi-row",
+        column_config={
+            "open": st.column_config.LinkColumn("", display_text="open", width="small"),
+            "document": st.column_config.TextColumn(width="large"),
+        },
+    )
+    if not isinstance(picked, dict):
+        return []
+    return [jobs[index] for index in picked["selection"]["rows"] if index < len(jobs)]
+
+
+def _state(job: Job) -> str:
+    sign = sign_of(job.status, is_provisional=job.is_provisional)
+    return f"{sign.mark} {sign.word}"

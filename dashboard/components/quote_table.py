@@ -1,0 +1,47 @@
+"""The price, line by line, before the button is pressed."""
+
+import pandas as pd
+import streamlit as st
+
+from core.domain.money import Tier
+from core.services.quotes import Quote, QuoteLine
+from dashboard.wording import money, tier_name
+
+__all__ = ["show", "tier_prices"]
+
+
+def show(quote: Quote) -> None:
+    """One row per document."""
+    rows = [
+        {
+            "document": line.upload.name,
+            "pages": line.upload.document.page_count,
+            "need OCR": len(line.upload.document.pages_needing_ocr) if line.will_parse else None,
+            "plan": _plan(line, quote.tier),
+            "price": money(line.usd) if line.will_parse else "$0.00",
+            "note": line.note,
+        }
+        for line in quote.lines
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="quote",
+        column_config={"note": st.column_config.TextColumn(width="large")},
+    )
+
+
+def tier_prices(quote: Quote) -> str:
+    """The same documents at each tier, in one line."""
+    sums = [
+        f"{tier_name(tier)} {money(sum((line.by_tier[tier] for line in quote.parsable), start=quote.usd * 0))}"
+        for tier in Tier
+    ]
+    return " · ".join(sums)
+
+
+def _plan(line: QuoteLine, tier: Tier) -> str:
+    if line.plan is None:
+        return "–"
+    pages = line.upload.document.page_count
+    return f"{pages or 'all'} pages, {tier_name(tier)}"

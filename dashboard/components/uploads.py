@@ -1,0 +1,81 @@
+"""Files on their way in: dropped ones are checked once, and stay checked while the screen reruns."""
+
+import io
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import streamlit as st
+
+from core.console import Console
+from core.errors import ConsoleError
+from core.samples import sample_documents
+from core.services.quotes import Upload
+
+__all__ = ["collect", "press_key", "start_over"]
+
+_CHECKED = "uploads_checked"
+_SAMPLES = "uploads_samples"
+_ROUND = "uploads_round"
+_PRESS = "uploads_press"
+MAX_FILES = 200
+
+
+def collect(console: Console) -> list[Upload]:
+    """The uploader and the samples button; what was handed over so far, checked."""
+    round_ = st.session_state.setdefault(_ROUND, 0)
+    dropped = st.file_uploader(
+        "Drop files or a ZIP here",
+        accept_multiple_files=True,
+        key=f"files-{round_}",
+        max_upload_size=console.settings.max_upload_mb,
+    )
+    if not dropped and st.button(
+        "Try three sample documents", icon=":material/science:", key="samples"
+    ):
+        st.session_state[_SAMPLES] = True
+    handed: list[tuple[str, str, BinaryIO]] = [(f.file_id, f.name, f) for f in dropped or []]
+    if st.session_state.get(_SAMPLES):
+        handed += [(f"sample-{n}", n, io.BytesIO(b)) for n, b in sample_documents().items()]
+    if len(handed) > MAX_FILES:
+        st.warning(
+            f"{len(handed)} files at once: the first {MAX_FILES} are taken, drop the rest after them."
+        )
+    return list(_checked(console, handed[:MAX_FILES]))
+
+
+def press_key() -> str:
+    """One key for one press of Parse, however often the button fires."""
+    key: str = st.session_state.setdefault(_PRESS, uuid.uuid4().hex)
+    return key
+
+
+def start_over() -> None:
+    """Empty the screen for the next documents."""
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    for name in (_CHECKED, _SAMPLES, _PRESS):
+        st.session_state.pop(name, None)
+
+
+def _checked(console: Console, handed: Iterable[tuple[str, str, BinaryIO]]) -> Iterator[Upload]:
+    known: dict[str, list[Upload]] = st.session_state.setdefault(_CHECKED, {})
+    waiting = [item for item in handed if item[0] not in known]
+    if waiting:
+        bar = st.progress(0.0, text="Looking at the documents…")
+        for count, (file_id, name, file) in enumerate(waiting, start=1):
+            known[file_id] = _look(console, name, file)
+            bar.progress(count / len(waiting), text=f"Looked at {count} of {len(waiting)}")
+        bar.empty()
+    for file_id, _name, _file in handed:
+        yield from known[file_id]
+
+
+def _look(console: Console, name: str, file: BinaryIO) -> list[Upload]:
+    try:
+        return [
+            console.submissions.preflight(inner, source)
+            for inner, source in console.submissions.unpack(name, file)
+        ]
+    except ConsoleError as error:
+        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        return []

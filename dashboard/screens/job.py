@@ -1,0 +1,29 @@
+"""Job: page beside markdown, and everything that happened."""
+
+import streamlit as st
+
+from dashboard.boundary import explained
+from dashboard.components import header, job_facts, page_reader, timeline
+from dashboard.runtime import actor, get_console
+
+console = get_console()
+job_id = st.query_params.get("job", "")
+st.page_link("screens/jobs.py", label="All jobs", icon=":material/arrow_back:")
+view = console.jobs.view(job_id)
+header.show(view.job.name, view.job.mode, is_outside_text=True)
+
+
+@st.fragment(run_every=None if view.job.status.is_final else 1)
+def live() -> None:
+    """The facts, moving while the job is under way."""
+    with explained():
+        fresh = console.jobs.view(job_id)
+        job_facts.show(fresh, console, actor())
+        if fresh.job.status is not view.job.status and fresh.job.status.is_final:
+            st.rerun()
+
+
+live()
+if view.job.result_blob:
+    page_reader.show(view, console)
+timeline.show(view.timeline, view.deliveries)

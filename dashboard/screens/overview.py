@@ -1,0 +1,41 @@
+"""Overview answers: is all well, and what waits for me."""
+
+import streamlit as st
+
+from core.domain.jobs import JobStatus
+from core.store.jobs import JobFilter
+from dashboard.boundary import explained
+from dashboard.components import header, job_links, job_table, overview_figures, samples
+from dashboard.runtime import get_console
+
+_WAITS_FOR_A_PERSON = frozenset(
+    {JobStatus.HELD, JobStatus.FAILED_PARSE, JobStatus.PARTLY_PARSED, JobStatus.FAILED_HANDOFF}
+)
+
+console = get_console()
+header.show("Overview", console.modes.current())
+st.page_link("screens/submit.py", label="Submit documents", icon=":material/upload_file:")
+
+
+@st.fragment(run_every=2)
+def live() -> None:
+    """The part that moves by itself."""
+    with explained():
+        mode = console.modes.current()
+        overview_figures.show(console.spend.today(mode), console.jobs.counts())
+        waiting = console.jobs.find(JobFilter(statuses=_WAITS_FOR_A_PERSON), limit=5)
+        latest = console.jobs.find(JobFilter(), limit=10)
+        st.subheader("Needs a person", anchor=False)
+        job_links.show(waiting.jobs, key="needs")
+        if not waiting.total:
+            st.caption("Nothing waits for you.")
+        elif waiting.total > len(waiting.jobs):
+            st.caption(f"{waiting.total - len(waiting.jobs):,} more under Jobs.")
+        st.subheader("Latest jobs", anchor=False)
+        if latest.total:
+            job_table.show(latest.jobs, console.clock(), key="latest")
+        else:
+            samples.invite()
+
+
+live()

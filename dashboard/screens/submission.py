@@ -1,0 +1,23 @@
+"""Submission: one press of Parse, and how its documents do."""
+
+import streamlit as st
+
+from dashboard.boundary import explained
+from dashboard.components import header, submission_progress
+from dashboard.runtime import actor, get_console
+
+console = get_console()
+header.show("Your documents", console.modes.current())
+submission_id = st.query_params.get("submission", "")
+
+
+@st.fragment(run_every=1)
+def live() -> None:
+    """The part that moves by itself."""
+    with explained():
+        view = console.jobs.submission(submission_id)
+        submission_progress.show(view, console, actor())
+
+
+live()
+st.page_link("screens/submit.py", label="Submit more documents", icon=":material/upload_file:")

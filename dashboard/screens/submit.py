@@ -1,0 +1,52 @@
+"""Submit: drop, see, decide, done."""
+
+import streamlit as st
+
+from core.domain.money import Tier
+from core.services.quotes import share_sentence
+from dashboard.components import header, quote_table, uploads
+from dashboard.runtime import actor, get_console
+from dashboard.wording import money, tier_name
+
+console = get_console()
+mode = console.modes.current()
+header.show("Submit", mode)
+tier = st.segmented_control(
+    "Tier",
+    list(Tier),
+    default=Tier.AGENTIC,
+    required=True,
+    format_func=tier_name,
+    key="tier",
+    bind="query-params",
+)
+found = uploads.collect(console)
+if not found:
+    st.caption("You see the price of every document before anything is parsed.")
+    st.stop()
+again = st.toggle("Parse again what was parsed before", key="again")
+quote = console.submissions.quote(found, Tier(tier or Tier.AGENTIC), mode, parse_again=again)
+quote_table.show(quote)
+count = len(quote.parsable)
+for line in quote.lines:
+    if line.earlier is not None and not line.will_parse:
+        st.page_link(
+            "screens/job.py",
+            label=f"Open the result of {line.upload.name}",
+            query_params={"job": line.earlier.id},
+        )
+if not count:
+    st.info("Nothing here can be parsed now; the notes say why.", icon=":material/info:")
+    st.stop()
+st.caption(f"These documents at each tier: {quote_table.tier_prices(quote)}")
+st.markdown(share_sentence(quote).replace("$", "\\$"))
+noun = "document" if count == 1 else "documents"
+simulated = " simulated" if mode == "mock" else ""
+if st.button(
+    f"Parse {count} {noun} for {money(quote.usd)}{simulated}".replace("$", "\\$"),
+    type="primary",
+    key="parse",
+):
+    submission = console.submissions.submit(quote, actor(), uploads.press_key())
+    uploads.start_over()
+    st.switch_page("screens/submission.py", query_params={"submission": submission.id})

