@@ -1,8 +1,12 @@
 """Runs every benchmark and prints one JSON line per figure."""
 
+import io
 import json
+from itertools import chain
 
 from bench import local_engine, pipeline
+from core.telemetry import configure_logs
 
-for figure in (*local_engine.run(), *pipeline.run()):
+configure_logs(io.StringIO())
+for figure in chain(local_engine.run(), pipeline.run()):
     print(json.dumps(figure), flush=True)

@@ -121,8 +121,9 @@ def test_drop_three_documents_and_read_one(address: str, page: Page) -> None:
     expect(timeline.get_by_text("verified").first).to_be_visible()
     expect(page.get_by_text("Simulated: no money is spent")).to_be_visible()
     expect(page.locator("img").first).to_be_visible()
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    if os.environ.get("PARSEDECK_PICTURES"):
+    if os.environ.get("PICTURES"):
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(500)
         page.screenshot(path=IMAGES / "job.png")
     assert foreign == []
 
@@ -136,6 +137,9 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(address: str, page:
             _file("good.txt", b"a good text"),
         ]
     )
+    expect(
+        page.get_by_text("fake.pdf: The file is named .pdf, but it is plain text.")
+    ).to_be_visible()
     page.get_by_role("button", name="Parse 1 document for").click()
     expect(page.get_by_text("1 of 1 finished")).to_be_visible()
 

@@ -271,6 +271,8 @@ class LocalEngine:
                     image_mode="off",
                     include_complexity=True,
                     continue_on_page_error=True,
+                    # left to itself LiteParse takes repeated headings for running heads and drops them
+                    keep_headers_footers=True,
                     ocr_enabled=with_ocr,
                     tessdata_path=self._tessdata if with_ocr else None,
                     ocr_failure_fatal=False,

@@ -4,7 +4,6 @@ import csv
 import io
 from pathlib import Path
 
-from charset_normalizer import from_bytes
 from markdownify import markdownify
 
 from core.domain.documents import EngineName, ParsedPage
@@ -32,11 +31,13 @@ def _page(number: int, markdown: str) -> ParsedPage:
 
 
 def _decoded(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        best = from_bytes(data).best()
-        return str(best) if best is not None else data.decode("latin-1")
+        # what is not UTF-8 is most often what Windows wrote; statistics on short texts guess worse
+        return data.decode("cp1252", "replace")
 
 
 def _from_html(text: str) -> str:

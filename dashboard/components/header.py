@@ -17,4 +17,4 @@ def show(title: str, mode: Mode, *, is_outside_text: bool = False) -> None:
         st.title(plain(title) if is_outside_text else title, anchor=False)
         st.badge(sign.word, icon=sign.icon, color=sign.color)
     if mode is Mode.MOCK:
-        st.caption(":violet[Simulated: no money is spent, results are made locally.]")
+        st.markdown(":violet[Simulated: no money is spent, results are made locally.]")

@@ -45,7 +45,8 @@ def _picture(view: JobView, console: Console, number: int) -> None:
         st.caption("There is no picture for this type of document.")
         return
     try:
-        st.image(_render(console, view.document.sha256, view.document.size_bytes, number))
+        with st.container(border=True):
+            st.image(_render(console, view.document.sha256, view.document.size_bytes, number))
     except ConsoleError as error:
         st.caption(f"The page cannot be shown. {error.what}")
 

@@ -5,13 +5,20 @@ import streamlit as st
 
 from core.domain.money import Tier
 from core.services.quotes import Quote, QuoteLine
-from dashboard.wording import money, tier_name
+from dashboard.wording import money, plain, tier_name
 
 __all__ = ["show", "tier_prices"]
+
+_NAMED = 5
 
 
 def show(quote: Quote) -> None:
     """One row per document."""
+    refused = [line for line in quote.lines if not line.upload.document.is_parsable]
+    for line in refused[:_NAMED]:
+        st.warning(plain(f"{line.upload.name}: {line.note}"), icon=":material/block:")
+    if len(refused) > _NAMED:
+        st.caption(f"{len(refused) - _NAMED} more cannot be read; the notes in the table say why.")
     rows = [
         {
             "document": line.upload.name,

@@ -14,7 +14,8 @@ _WAITS_FOR_A_PERSON = frozenset(
 
 console = get_console()
 header.show("Overview", console.modes.current())
-st.page_link("screens/submit.py", label="Submit documents", icon=":material/upload_file:")
+if st.button("Submit documents", type="primary", icon=":material/upload_file:", key="submit"):
+    st.switch_page("screens/submit.py")
 
 
 @st.fragment(run_every=2)

@@ -1,0 +1,194 @@
+"""Every screen in four worlds: empty, busy, a broken database, a missing setting."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboard.runtime
+from core.console import Console
+from core.domain.jobs import JobStatus
+from core.domain.money import Tier
+from core.domain.routing import Mode
+from dashboard.components.hostile import harmless
+from dashboard.navigation import ENTRIES
+from dashboard.wording import STATE_SIGNS, ago, duration, money, plain, size
+from tests.factories import finished, submitted
+
+APP = str(Path(dashboard.runtime.__file__).with_name("app.py"))
+SCREENS = [entry.file for entry in ENTRIES]
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_screen() -> Open:
+    """Open a screen over a console, as a person would: from the entry script."""
+
+    def open_(console: Console, file: str, **query: str) -> AppTest:
+        dashboard.runtime.get_console.clear()
+        dashboard.runtime.install(console)
+        app = AppTest.from_file(APP, default_timeout=30).run()
+        for name, value in query.items():
+            app.query_params[name] = value
+        return app.switch_page(file).run()
+
+    return open_
+
+
+def _no_traceback(app: AppTest) -> None:
+    assert not app.exception, app.exception
+
+
+@pytest.mark.parametrize("file", SCREENS)
+def test_an_empty_console_shows_every_screen(
+    make_console: Callable[..., Console], open_screen: Open, file: str
+) -> None:
+    """Before anything was parsed every screen opens, and says what will appear there."""
+    app = open_screen(make_console(), file)
+    _no_traceback(app)
+    assert app.main.children
+
+
+@pytest.mark.parametrize("file", SCREENS)
+def test_a_busy_console_shows_every_screen(
+    make_console: Callable[..., Console], open_screen: Open, file: str
+) -> None:
+    """With finished, held and failed work every screen opens."""
+    console = make_console(worker=True)
+    view = finished(console, submitted(console, {"a.txt": b"words", "b.md": b"# Head"}).id)
+    app = open_screen(console, file, job=view.jobs[0].id, submission=view.submission.id)
+    _no_traceback(app)
+    assert not [e.value for e in app.error]
+
+
+@pytest.mark.parametrize("file", SCREENS)
+def test_a_lost_database_is_a_sentence(
+    make_console: Callable[..., Console], open_screen: Open, file: str, tmp_path: Path
+) -> None:
+    """When the database is gone every screen says so and what to do; nobody sees a traceback."""
+    console = make_console()
+    console.store.close()
+    for path in (tmp_path / "data").glob("parsedeck.sqlite*"):
+        path.unlink()
+    (tmp_path / "data" / "parsedeck.sqlite").mkdir()
+    app = open_screen(console, file)
+    _no_traceback(app)
+    assert any("Nothing was changed" in error.value for error in app.error)
+
+
+def test_mock_is_marked_on_every_screen(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """In MOCK every screen says that it is simulated."""
+    console = make_console()
+    for entry in ENTRIES:
+        if not entry.is_hidden:
+            app = open_screen(console, entry.file)
+            assert any("Simulated" in text.value for text in app.markdown), entry.title
+
+
+def test_real_without_a_key_is_not_offered(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A missing key shows as a fact with what to do, and REAL cannot be chosen."""
+    app = open_screen(make_console(), "screens/setup.py")
+    assert any("LLAMAPARSE_API_KEY" in m.value.replace("\\", "") for m in app.markdown)
+    assert "REAL" not in app.selectbox[0].options
+
+
+def test_a_new_key_offers_real(make_console: Callable[..., Console], open_screen: Open) -> None:
+    """When a key was added while the mode is MOCK, Setup offers REAL."""
+    console = make_console(api_key="llx-test", mode="mock")
+    app = open_screen(console, "screens/setup.py")
+    assert any("Switch to REAL" in info.value for info in app.info)
+
+
+def test_the_mode_is_switched_with_a_reason(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A switch of mode is stored with its reason, for all processes."""
+    console = make_console()
+    app = open_screen(console, "screens/setup.py")
+    app.selectbox[0].select(Mode.HYBRID)
+    app.text_input[0].input("trying")
+    next(b for b in app.button if b.label == "Switch").click().run()
+    assert console.modes.current() is Mode.HYBRID
+    assert console.modes.history()[0].reason == "trying"
+
+
+def test_refused_files_stand_in_the_quote_with_a_reason(
+    make_console: Callable[..., Console],
+) -> None:
+    """A file that cannot be read is a line with a reason and a price of zero."""
+    console = make_console()
+    upload = console.submissions.preflight("x.pdf", io.BytesIO(b"text"))
+    quote = console.submissions.quote([upload, upload], Tier.FAST, Mode.MOCK)
+    assert quote.usd == Decimal(0)
+    assert not quote.parsable
+    assert "right name" in quote.lines[0].note
+
+
+def test_the_same_file_twice_is_parsed_once(make_console: Callable[..., Console]) -> None:
+    """Two names for the same bytes make one job, and the second line says so."""
+    console = make_console()
+    uploads = [console.submissions.preflight(n, io.BytesIO(b"same")) for n in ("a.txt", "b.txt")]
+    quote = console.submissions.quote(uploads, Tier.FAST, Mode.MOCK)
+    assert len(quote.parsable) == 1
+    assert "a.txt" in quote.lines[1].note
+
+
+def test_what_was_parsed_before_is_offered_instead(make_console: Callable[..., Console]) -> None:
+    """The same bytes and options again are shown as done, and not paid again unless asked for."""
+    console = make_console(worker=True)
+    finished(console, submitted(console, {"a.txt": b"words"}).id)
+    upload = console.submissions.preflight("again.txt", io.BytesIO(b"words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.MOCK)
+    assert quote.parsable == ()
+    assert quote.lines[0].earlier is not None
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        "![x](https://evil.example/track.png)",
+        "![x][ref]\n\n[ref]: https://evil.example/a.png",
+        "[click](javascript:alert(1))",
+        "<img src=x onerror=alert(1)>",
+    ],
+)
+def test_markdown_from_a_document_is_harmless(hostile: str) -> None:
+    """Nothing in a document's markdown runs, or loads anything."""
+    shown = harmless(hostile)
+    assert "<" not in shown
+    assert "![" not in shown
+    assert "javascript:" not in shown
+    assert "evil.example" not in shown
+
+
+def test_every_state_has_a_word_an_icon_and_a_colour() -> None:
+    """No state is shown by colour alone, and none is forgotten."""
+    assert set(STATE_SIGNS) == set(JobStatus)
+    assert all(sign.word and sign.icon and sign.mark for sign in STATE_SIGNS.values())
+
+
+def test_numbers_read_well() -> None:
+    """Money, sizes and durations are written as people say them."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert [money(Decimal(x)) for x in ("3.405", "0", "0.0013")] == ["$3.41", "$0.00", "$0.0013"]
+    assert [size(x) for x in (10, 2048, 1_900_000)] == ["10 B", "2 KB", "1.8 MB"]
+    assert [duration(timedelta(seconds=s)) for s in (1.25, 130, 7260)] == [
+        "1.2 s",
+        "2 min 10 s",
+        "2 h 1 min",
+    ]
+    assert [ago(now - timedelta(minutes=m), now) for m in (0, 12, 120)] == [
+        "just now",
+        "12 min ago",
+        "2 h ago",
+    ]
+    assert plain("*a*") == "\\*a\\*"

@@ -1,0 +1,161 @@
+"""The local engine: what it reads, and what it refuses with a sentence that helps."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader, PdfWriter
+
+from core.domain.documents import Document
+from core.engines.local import LocalEngine
+from core.errors import DocumentRefused, RefusalReason
+from core.samples import pdf_of_images, pdf_of_text, sample_documents, scan_of
+
+SAMPLES = Path(__file__).parents[4] / "shared" / "samples"
+TEXT = pdf_of_text(
+    [f"Chapter {n}\n" + "A sentence that can be found again. " * 40 for n in (1, 2, 3)]
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[LocalEngine]:
+    """One engine for all, as in a process."""
+    engine = LocalEngine(workers=1, max_bytes=5_000_000)
+    yield engine
+    engine.close_workers()
+
+
+def _inspect(engine: LocalEngine, folder: Path, name: str, data: bytes) -> Document:
+    path = folder / "blob"
+    path.write_bytes(data)
+    return engine.inspect(path, name, "0" * 64, len(data))
+
+
+def _encrypted() -> bytes:
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(TEXT)))
+    writer.encrypt("secret", algorithm="RC4-128")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def _no_pages() -> bytes:
+    return pdf_of_text([])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("empty.pdf", b"", RefusalReason.EMPTY),
+        ("renamed.pdf", b"just text", RefusalReason.WRONG_TYPE),
+        ("picture.pdf", b"\x89PNG\r\n\x1a\n0000", RefusalReason.WRONG_TYPE),
+        ("locked.pdf", _encrypted(), RefusalReason.ENCRYPTED),
+        ("cut.pdf", TEXT[: len(TEXT) // 3], RefusalReason.BROKEN),
+        ("none.pdf", _no_pages(), RefusalReason.NO_PAGES),
+        ("huge.txt", b"x" * 5_000_001, RefusalReason.TOO_LARGE),
+        ("program.bin", b"\0\1\2\3", RefusalReason.UNSUPPORTED),
+        ("blank.txt", b"  \n ", RefusalReason.EMPTY),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_do(
+    engine: LocalEngine, tmp_path: Path, name: str, data: bytes, reason: RefusalReason
+) -> None:
+    """A file that cannot be taken is refused before it costs anything, with a next step."""
+    document = _inspect(engine, tmp_path, name, data)
+    assert document.refusal is reason
+    assert document.problem
+    assert document.next_step
+
+
+def test_pages_are_counted_and_scans_found(engine: LocalEngine, tmp_path: Path) -> None:
+    """Pre-flight counts pages and says which need OCR."""
+    text = _inspect(engine, tmp_path, "text.pdf", TEXT)
+    scan = _inspect(engine, tmp_path, "scan.pdf", pdf_of_images([scan_of("INVOICE 4711")]))
+    assert (text.page_count, text.pages_needing_ocr) == (3, ())
+    assert (scan.page_count, scan.pages_needing_ocr) == (1, (1,))
+
+
+def test_text_is_read_page_by_page(engine: LocalEngine, tmp_path: Path) -> None:
+    """Each page has its own markdown; pages can be chosen."""
+    path = tmp_path / "blob"
+    path.write_bytes(TEXT)
+    whole = asyncio.run(engine.read(path, "text.pdf"))
+    assert [page.number for page in whole.pages] == [1, 2, 3]
+    assert "# Chapter 2" in whole.pages[1].markdown
+    some = asyncio.run(engine.read(path, "text.pdf", "2-3"))
+    assert [page.number for page in some.pages] == [2, 3]
+
+
+def test_a_scan_is_read_or_says_that_it_was_not(engine: LocalEngine, tmp_path: Path) -> None:
+    """With OCR data a scan has words; without, the page says what is missing."""
+    path = tmp_path / "blob"
+    path.write_bytes(pdf_of_images([scan_of("INVOICE 4711\nTOTAL 39.50")]))
+    page = asyncio.run(engine.read(path, "scan.pdf")).pages[0]
+    assert "4711" in page.markdown or "OCR" in " ".join(page.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("a.html", b"<html><h1>Title</h1><script>alert(1)</script><p>words</p></html>", "# Title"),
+        ("a.csv", b"a,b\n1,x|y\n", "| 1 | x\\|y |"),
+        ("a.md", b"# Kept", "# Kept"),
+        ("a.txt", "Größe".encode("latin-1"), "Größe"),
+        ("a.txt", "\ufeffwide".encode("utf-16"), "wide"),
+    ],
+)
+def test_text_formats_need_no_engine(
+    engine: LocalEngine, tmp_path: Path, name: str, data: bytes, expected: str
+) -> None:
+    """Markdown, text, CSV and HTML are read as what they are."""
+    path = tmp_path / "blob"
+    path.write_bytes(data)
+    document = asyncio.run(engine.read(path, name))
+    assert expected in document.markdown
+    assert "alert" not in document.markdown
+
+
+def test_a_workbook_is_priced_by_its_sheets(engine: LocalEngine, tmp_path: Path) -> None:
+    """An office file's pages are known from what it declares."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in (1, 2):
+            archive.writestr(f"xl/worksheets/sheet{number}.xml", "<worksheet/>")
+    assert _inspect(engine, tmp_path, "book.xlsx", out.getvalue()).page_count == 2
+
+
+def test_a_page_has_a_picture(engine: LocalEngine, tmp_path: Path) -> None:
+    """A page can be shown beside its markdown."""
+    path = tmp_path / "blob"
+    path.write_bytes(TEXT)
+    assert engine.page_image(path, 2).startswith(b"\x89PNG")
+    with pytest.raises(DocumentRefused):
+        engine.page_image(path, 99)
+
+
+def test_a_document_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    """A deadline ends the worker, not the process; the next document is read."""
+    impatient = LocalEngine(workers=1, deadline_s=0.001)
+    path = tmp_path / "blob"
+    path.write_bytes(pdf_of_text(["Page\n" + "words " * 300] * 200))
+    try:
+        document = impatient.inspect(path, "long.pdf", "0" * 64, 1)
+        assert document.refusal is RefusalReason.TIMED_OUT
+    finally:
+        impatient.close_workers()
+
+
+@pytest.mark.parametrize("name", sorted(sample_documents()))
+def test_the_sample_documents_can_be_read(engine: LocalEngine, tmp_path: Path, name: str) -> None:
+    """What newcomers are offered works."""
+    assert _inspect(engine, tmp_path, name, sample_documents()[name]).is_parsable
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*")), ids=lambda p: p.name)
+def test_real_documents_are_taken_or_refused_with_a_reason(engine: LocalEngine, path: Path) -> None:
+    """Real documents are profiled; the broken one is refused."""
+    document = engine.inspect(path, path.name, "0" * 64, path.stat().st_size)
+    assert document.is_parsable == ("broken" not in path.name)

@@ -1,0 +1,81 @@
+"""Blobs: what was acknowledged is there, whole, and under the name of its content."""
+
+import asyncio
+import hashlib
+import io
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.blobs import Blobs
+from core.errors import BlobError, StorageFull
+
+
+@pytest.fixture(params=["local", "memory:///"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    """A local folder and an object store."""
+    return Blobs.open(None if request.param == "local" else request.param, tmp_path)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None
+)
+@given(data=st.binary(max_size=5000))
+def test_what_is_stored_comes_back(blobs: Blobs, data: bytes) -> None:
+    """Bytes come back as they were, by every way of reading."""
+    sha256 = blobs.put(data)
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    assert blobs.put_file(io.BytesIO(data)) == (sha256, len(data))
+    assert blobs.get(sha256) == data
+    content = blobs.content(sha256, len(data))
+    with content.as_file() as path:
+        assert path.read_bytes() == data
+
+    async def read() -> bytes:
+        return b"".join([chunk async for chunk in content.chunks()])
+
+    assert asyncio.run(read()) == data
+
+
+def test_a_missing_blob_is_an_error_and_not_nothing(blobs: Blobs) -> None:
+    """A blob that is not there says so."""
+    with pytest.raises(BlobError, match="missing"):
+        blobs.get("a" * 64)
+
+
+def test_a_damaged_blob_is_never_handed_out(tmp_path: Path) -> None:
+    """Bytes that no longer fit their name are refused."""
+    blobs = Blobs.open(None, tmp_path)
+    sha256 = blobs.put(b"true")
+    (tmp_path / "blobs" / "sha256" / sha256[:2] / sha256[2:]).write_bytes(b"false")
+    with pytest.raises(BlobError, match="damaged"):
+        blobs.get(sha256)
+
+
+@pytest.fixture
+def _little_room() -> Iterator[None]:
+    """A limit of the system on how large a file may get: the disk is full at 64 KB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("_little_room")
+def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
+    """When there is no room, the message says so and no half file stays behind."""
+    blobs = Blobs.open(None, tmp_path)
+    with pytest.raises(StorageFull, match="no room"):
+        blobs.put_file(io.BytesIO(b"x" * 1_000_000))
+    assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == []
+
+
+def test_an_address_never_shows_its_password(tmp_path: Path) -> None:
+    """Where the blobs are is shown without credentials."""
+    blobs = Blobs.open("s3://user:hidden@bucket/path", tmp_path)
+    assert "hidden" not in blobs.shown
+    assert "bucket" in blobs.shown
