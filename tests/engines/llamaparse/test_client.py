@@ -103,6 +103,12 @@ def test_what_a_submit_sends() -> None:
             {
                 "webhook_url": "https://x/h",
                 "webhook_signing_secret": "s",
+                "webhook_events": [
+                    "parse.success",
+                    "parse.partial_success",
+                    "parse.error",
+                    "parse.cancelled",
+                ],
                 "webhook_output_format": "json",
             }
         ],
