@@ -4,9 +4,9 @@ import io
 import json
 from itertools import chain
 
-from bench import local_engine, pipeline
+from bench import local_engine, overview, pipeline
 from core.telemetry import configure_logs
 
 configure_logs(io.StringIO())
-for figure in chain(local_engine.run(), pipeline.run()):
+for figure in chain(local_engine.run(), overview.run(), pipeline.run()):
     print(json.dumps(figure), flush=True)

@@ -20,11 +20,14 @@ from core.simulator import SimulatorConfig
 __all__ = ["run"]
 
 _JOBS = 100
+_WAITING = 500
 _INSTANT = SimulatorConfig(pending_s=0.0, per_page_s=0.0)
 
 
 def run() -> Iterator[dict[str, object]]:
-    """SQLite and Postgres."""
+    """SQLite and Postgres, then what 500 waiting jobs hold in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield _waiting(Path(folder))
     with tempfile.TemporaryDirectory() as folder, _postgres(Path(folder) / "pg") as postgres:
         for name, url in (("SQLite", None), ("Postgres", postgres)):
             rate = _rate(Path(folder) / name, url)
@@ -45,6 +48,42 @@ def _postgres(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
+def _waiting(data_dir: Path) -> dict[str, object]:
+    settings = Settings.load({"data_dir": data_dir, "hourly_request_limit": 100_000})
+    console = Console(settings, simulator=SimulatorConfig(pending_s=3600, readers=1))
+    try:
+        console.run_worker()
+        before = _resident_mb()
+        _press(console, _WAITING)
+        while console.jobs.counts().get(JobStatus.PARSING, 0) < _WAITING:
+            time.sleep(0.5)
+        time.sleep(2)
+        return {
+            "figure": "pipeline, memory of jobs that wait for their webhook, SQLite",
+            "jobs": _WAITING,
+            "idle_mb": before,
+            "waiting_mb": _resident_mb(),
+        }
+    finally:
+        console.close()
+
+
+def _resident_mb() -> int:
+    fields = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    return int(fields[1]) * resource.getpagesize() // 1024 // 1024
+
+
+def _press(console: Console, count: int) -> float:
+    uploads = [
+        console.submissions.preflight(f"{n}.txt", io.BytesIO(f"document {n}".encode()))
+        for n in range(count)
+    ]
+    quote = console.submissions.quote(uploads, Tier.FAST, Mode.MOCK)
+    began = time.perf_counter()
+    console.submissions.submit(quote, Actor("bench"), "bench")
+    return began
+
+
 def _rate(data_dir: Path, url: str | None) -> float:
     settings = Settings.load(
         {
@@ -57,13 +96,7 @@ def _rate(data_dir: Path, url: str | None) -> float:
     console = Console(settings, simulator=_INSTANT)
     try:
         console.run_worker()
-        uploads = [
-            console.submissions.preflight(f"{n}.txt", io.BytesIO(f"document {n}".encode()))
-            for n in range(_JOBS)
-        ]
-        quote = console.submissions.quote(uploads, Tier.FAST, Mode.MOCK)
-        began = time.perf_counter()
-        console.submissions.submit(quote, Actor("bench"), "bench")
+        began = _press(console, _JOBS)
         done = 0
         while done < _JOBS:
             time.sleep(0.2)

@@ -68,6 +68,7 @@ class Console:
         self._simulator_config = simulator or SimulatorConfig()
         self._mock: _Mock | None = None
         self._worker: PipelineWorker | None = None
+        self.is_closed = False
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -172,6 +173,7 @@ class Console:
 
     def close(self) -> None:
         """Stop in order; what is in flight goes on at the next start."""
+        self.is_closed = True
         if self._worker is not None:
             self._worker.stop()
         if self._mock is not None:

@@ -70,4 +70,5 @@ def make_console(tmp_path: Path) -> Iterator[Callable[..., Console]]:
 
     yield make
     for console in made:
-        console.close()
+        if not console.is_closed:
+            console.close()

@@ -24,7 +24,7 @@ class JobQueue:
 
     def __init__(self, url: str) -> None:
         """Connect, creating DBOS's tables when they are missing. Raises ``StoreUnavailable``."""
-        logging.getLogger("dbos").setLevel(logging.WARNING)
+        logging.getLogger("dbos").setLevel(logging.ERROR)
         try:
             DBOS.migrate(url, schema=_SCHEMA)
             if url.startswith("sqlite"):

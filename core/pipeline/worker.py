@@ -65,6 +65,8 @@ class PipelineWorker:
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(timeout=10)
         DBOS.destroy(destroy_registry=True)
+        # whoever runs next, or is beside us, finds what waited here in the queue
+        self._queue.take_over([self.executor_id])
         with self._r.store.write() as tx:
             workers.stop(tx, self.executor_id, self._r.clock())
 
@@ -78,12 +80,12 @@ class PipelineWorker:
             "system_database_url": self._url,
             "application_version": APP_VERSION,
             "executor_id": self.executor_id,
-            "log_level": "WARNING",
+            "log_level": "ERROR",
             "notification_listener_polling_interval_sec": 0.2,
             "scheduler_polling_interval_sec": 3600.0,
         }
         DBOS(config=config)
-        logging.getLogger("dbos").setLevel(logging.WARNING)
+        logging.getLogger("dbos").setLevel(logging.ERROR)
         DBOS.workflow(name=WORKFLOW)(self._workflow())
         DBOS.launch()
         DBOS.register_queue(QUEUE, polling_interval_sec=0.2, on_conflict="always_update")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.domain.money import Tier
 from core.services.quotes import share_sentence
-from dashboard.components import header, quote_table, uploads
+from dashboard.components import formats, header, quote_table, uploads
 from dashboard.runtime import actor, get_console
 from dashboard.wording import money, tier_name
 
@@ -23,6 +23,7 @@ tier = st.segmented_control(
 found = uploads.collect(console)
 if not found:
     st.caption("You see the price of every document before anything is parsed.")
+    formats.show(console.local.facts())
     st.stop()
 again = st.toggle("Parse again what was parsed before", key="again")
 quote = console.submissions.quote(found, Tier(tier or Tier.AGENTIC), mode, parse_again=again)

@@ -55,3 +55,34 @@ def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
     assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 10
     ledger = httpx.get(f"{successor.simulator_url}/__simulator/ledger").json()
     assert len(ledger["jobs"]) == 10
+
+
+def test_an_orderly_stop_goes_on_at_the_next_start(make_console: Callable[..., Console]) -> None:
+    """What waits when the process is stopped is finished by the next one, submitted once."""
+    first = make_console(worker=True, simulator=SimulatorConfig(pending_s=4))
+    submission = submitted(first, {f"{n}.txt": f"document {n}".encode() for n in range(3)})
+    wait_until(lambda: first.jobs.counts().get(JobStatus.PARSING, 0) == 3)
+    first.close()
+    second = make_console(worker=True)
+    view = finished(second, submission.id, within_s=90)
+    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 3
+    assert [len(second.jobs.view(job.id).attempts) for job in view.jobs] == [1, 1, 1]
+
+
+def test_two_workers_share_the_work_and_submit_each_document_once(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """A second process beside the first never repeats a step that costs money."""
+    console = make_console(worker=True)
+    other = _start(tmp_path / "data")
+    try:
+        submission = submitted(console, {f"{n}.txt": f"document {n}".encode() for n in range(12)})
+        view = finished(console, submission.id)
+    finally:
+        other.terminate()
+        other.wait()
+        if other.stdout is not None:
+            other.stdout.close()
+    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 12
+    ledger = httpx.get(f"{console.simulator_url}/__simulator/ledger").json()
+    assert len(ledger["jobs"]) == 12
