@@ -19,9 +19,9 @@ def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = Fal
         {
             "state": _state(job),
             "document": job.name,
+            "price": money(job.estimated_usd),
             "pages": job.page_count,
             "tier": tier_name(job.options.tier) + (" (simulated)" if job.mode is Mode.MOCK else ""),
-            "price": money(job.estimated_usd),
             "when": ago(job.created_at, now),
             "open": f"/job?job={job.id}",
         }
@@ -31,11 +31,12 @@ def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = Fal
         pd.DataFrame(rows),
         key=key,
         hide_index=True,
+        placeholder="–",
         on_select="rerun" if selectable else "ignore",
         selection_mode="multi-row",
         column_config={
             "open": st.column_config.LinkColumn("", display_text="open", width="small"),
-            "document": st.column_config.TextColumn(width="large"),
+            "document": st.column_config.TextColumn(width="medium"),
         },
     )
     if not isinstance(picked, dict):

@@ -33,6 +33,7 @@ def show(quote: Quote) -> None:
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
+        placeholder="–",
         key="quote",
         column_config={"note": st.column_config.TextColumn(width="large")},
     )
@@ -51,4 +52,5 @@ def _plan(line: QuoteLine, tier: Tier) -> str:
     if line.plan is None:
         return "–"
     pages = line.upload.document.page_count
-    return f"{pages or 'all'} pages, {tier_name(tier)}"
+    count = f"{pages} page{'s' if pages > 1 else ''}" if pages else "all pages"
+    return f"{count}, {tier_name(tier)}"

@@ -1,13 +1,16 @@
 """What survives a ``kill -9``."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2 as httpx
+import pytest
 
 from core.console import Console
 from core.domain.jobs import JobStatus
@@ -52,6 +55,29 @@ def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
             process.stdout.close()
     successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
     view = finished(successor, submission.id, within_s=120)
+    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 10
+    ledger = httpx.get(f"{successor.simulator_url}/__simulator/ledger").json()
+    assert len(ledger["jobs"]) == 10
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+def test_no_document_is_lost_or_submitted_twice_wherever_the_kill_falls(
+    make_console: Callable[..., Console], tmp_path: Path, seed: int
+) -> None:
+    """Killed at ten random moments, everything still finishes, each document submitted once."""
+    asking = make_console()
+    process = _start(tmp_path / "data")
+    try:
+        submission = submitted(asking, {f"{n}.txt": f"document {n}".encode() for n in range(10)})
+        time.sleep(random.Random(seed).uniform(0.1, 3.0))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+    successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
+    view = finished(successor, submission.id, within_s=180)
     assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 10
     ledger = httpx.get(f"{successor.simulator_url}/__simulator/ledger").json()
     assert len(ledger["jobs"]) == 10
