@@ -277,6 +277,8 @@ class Driver:
             what = "The outcome of the submit stayed unknown after three tries."
             step = "Look for it in LlamaParse's own history; retry when it is not there."
             return await self._fail(job, attempt, "unknown_outcome", what, step, release=False)
+        if attempt.cancel_requested_by:
+            return await self._cancelled(job, attempt, attempt.cancel_requested_by)
         return await self._submit(job, attempt, attempt.intent_owner)
 
     def _upload_s(self, job: Job) -> timedelta:

@@ -28,6 +28,7 @@ DEAD_AFTER = timedelta(seconds=15)
 _BEAT_S = 2.0
 _LATE_AFTER = timedelta(seconds=5)
 _TRIES = 20
+_SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
 
 class PipelineWorker:
@@ -46,6 +47,7 @@ class PipelineWorker:
         self._caretaker = threading.Thread(target=self._take_care, name="caretaker", daemon=True)
         self._driver: Driver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._bill_asked_at: dict[str, datetime] = {}
 
     def start(self) -> None:
         """Announce the process, take over what dead ones left, launch the workflows."""
@@ -167,7 +169,7 @@ class PipelineWorker:
         self._enqueue_forgotten(now)
         self._release_held(now)
         self._remind(now)
-        self._settle_late()
+        self._settle_late(now)
 
     def _take_over(self, now: datetime) -> None:
         with self._r.store.read() as tx:
@@ -239,16 +241,24 @@ class PipelineWorker:
                     job = jobs.job(tx, attempt.job_id)
                 self._queue.nudge(job.workflow_id)
 
-    def _settle_late(self) -> None:
+    def _settle_late(self, now: datetime) -> None:
+        """Ask what ended attempts were billed: soon at first, then ever more rarely, up to hourly."""
         loop, driver = self._loop, self._driver
         if loop is None or driver is None:
             return
         with self._r.store.read() as tx:
-            open_ids = ledger.unsettled(tx)
-        for attempt_id in open_ids:
-            asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop).result(
-                timeout=60
-            )
+            waiting = ledger.unsettled(tx)
+        self._bill_asked_at = {
+            attempt_id: self._bill_asked_at.get(attempt_id, finished_at)
+            for attempt_id, finished_at in waiting
+        }
+        for attempt_id, finished_at in waiting:
+            asked_at = self._bill_asked_at[attempt_id]
+            pause = min(_RAREST, max(_SOONEST, (asked_at - finished_at) / 2))
+            if now - asked_at >= pause:
+                self._bill_asked_at[attempt_id] = now
+                settling = asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop)
+                settling.result(timeout=60)
 
 
 def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:

@@ -169,7 +169,7 @@ class Jobs:
         now = self._clock()
         with self._store.write() as tx:
             admitted = tuple(
-                admit(tx, self._reopened(tx, job_id), self._rules(), actor, now)
+                admit(tx, self._reopened(tx, job_id, actor), self._rules(), actor, now)
                 for job_id in job_ids
             )
         for job in admitted:
@@ -177,13 +177,15 @@ class Jobs:
                 self._enqueue(job.workflow_id, job.id, job.generation)
         return admitted
 
-    def _reopened(self, tx: Transaction, job_id: str) -> Job:
+    def _reopened(self, tx: Transaction, job_id: str, actor: Actor) -> Job:
         job = jobs.job(tx, job_id)
         if job.status not in _RETRYABLE:
             raise NotAllowed(
                 f"{job.name} is {job.status.value.replace('_', ' ')}.",
                 "Only what failed, was cancelled or is held can be retried.",
             )
+        # a held job may still own a reservation: it is given back before the new one is asked for
+        self._stop(tx, job, actor)
         jobs.update_job(tx, job_id, generation=job.generation + 1)
         return replace(job, generation=job.generation + 1)
 

@@ -141,11 +141,11 @@ def totals(tx: Transaction, mode: str, since: datetime) -> SpendTotals:
     return SpendTotals(usd_from_micros(reserved), usd_from_micros(settled[0]), settled[1])
 
 
-def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[str, ...]:
-    """Attempts that ended at the vendor while their reservation is still open, oldest first."""
+def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[tuple[str, datetime], ...]:
+    """Attempts that ended at the vendor while their reservation is still open, and when; oldest first."""
     closed = select(col(LedgerRow.attempt_id)).where(col(LedgerRow.kind).in_(["settle", "release"]))
     query = (
-        select(col(AttemptRow.id))
+        select(AttemptRow)
         .join(LedgerRow, col(LedgerRow.attempt_id) == col(AttemptRow.id))
         .where(
             col(AttemptRow.status).in_(["done", "failed", "cancelled"]),
@@ -156,7 +156,8 @@ def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[str, ...]:
         .order_by(col(AttemptRow.finished_at))
         .limit(limit)
     )
-    return tuple(tx.execute(query).scalars())
+    rows = tx.execute(query).scalars()
+    return tuple((row.id, row.finished_at or row.created_at) for row in rows)
 
 
 def _keys(mode: str, at: datetime, timezone: str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,62 @@
+"""REAL, against servers of our own that answer as the service would on a bad day."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from core.console import Console
+from core.domain.jobs import JobStatus
+from core.domain.money import Tier
+from core.domain.routing import Mode
+from core.serving import Served
+from core.simulator import SimulatorConfig
+from tests.factories import ALICE, finished, submitted, wait_until
+
+
+def _refusing(status: int) -> Starlette:
+    async def answer(request: Request) -> Response:
+        await request.body()
+        return JSONResponse({"detail": "Invalid API Key"}, status)
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+
+
+def _press(console: Console) -> str:
+    upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL, parse_again=True)
+    return console.submissions.submit(quote, ALICE, "press").job_ids[0]
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "key"), (402, "credits")])
+def test_a_refused_key_holds_documents_and_loses_nothing(
+    make_console: Callable[..., Console], status: int, words: str
+) -> None:
+    """When the service refuses the key or has no quota, documents are held with a reason."""
+    with Served(_refusing(status)) as service:
+        console = make_console(worker=True, api_key="llx-wrong", base_url=service.url)
+        job_id = _press(console)
+        wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.HELD)
+        job = console.jobs.view(job_id).job
+        assert words in job.reason
+        assert job.next_step
+        before = console.spend.today(Mode.REAL)
+        console.jobs.retry([job_id], ALICE)
+        wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.HELD)
+        after = console.spend.today(Mode.REAL)
+    assert [u.used for u in before.limits] == [u.used for u in after.limits]
+
+
+def test_a_bill_that_comes_late_settles_late(make_console: Callable[..., Console]) -> None:
+    """The result is there at once; its reservation stays until the bill is known, then settles."""
+    console = make_console(worker=True, simulator=SimulatorConfig(billed_after_s=2))
+    view = finished(console, submitted(console, {"a.txt": b"words"}).id)
+    today = console.spend.today(Mode.MOCK)
+    assert view.jobs[0].status is JobStatus.COMPLETE
+    assert today.reserved_usd > 0
+    wait_until(lambda: console.spend.today(Mode.MOCK).settled_usd == today.reserved_usd)
+    assert console.spend.today(Mode.MOCK).reserved_usd == 0
