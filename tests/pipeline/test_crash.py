@@ -39,25 +39,44 @@ def _start(data_dir: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
-    make_console: Callable[..., Console], tmp_path: Path
-) -> None:
-    """After kill -9 with ten documents in flight, all finish; the simulator counts ten submits."""
-    asking = make_console()
-    process = _start(tmp_path / "data")
+def _killed_while(
+    asking: Console, data_dir: Path, wait: Callable[[], object], count: int = 10
+) -> str:
+    """Press Parse on ``count`` documents, wait, and kill the worker; the submission."""
+    process = _start(data_dir)
     try:
-        submission = submitted(asking, {f"{n}.txt": f"document {n}".encode() for n in range(10)})
-        wait_until(lambda: asking.jobs.counts().get(JobStatus.PARSING, 0) >= 5)
+        files = {f"{n}.txt": f"document {n}".encode() for n in range(count)}
+        submission = submitted(asking, files)
+        wait()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+    return submission.id
+
+
+def _each_finished_and_submitted_once(
+    console: Console, submission_id: str, count: int = 10
+) -> None:
+    view = finished(console, submission_id, within_s=170)
+    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * count
+    ledger = httpx.get(f"{console.simulator_url}/__simulator/ledger").json()
+    assert len(ledger["jobs"]) == count
+
+
+def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """After kill -9 with ten documents in flight, all finish; the simulator counts ten submits."""
+    asking = make_console()
+    submission_id = _killed_while(
+        asking,
+        tmp_path / "data",
+        lambda: wait_until(lambda: asking.jobs.counts().get(JobStatus.PARSING, 0) >= 5),
+    )
     successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
-    view = finished(successor, submission.id, within_s=120)
-    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 10
-    ledger = httpx.get(f"{successor.simulator_url}/__simulator/ledger").json()
-    assert len(ledger["jobs"]) == 10
+    _each_finished_and_submitted_once(successor, submission_id)
 
 
 @pytest.mark.soak
@@ -66,21 +85,10 @@ def test_no_document_is_lost_or_submitted_twice_wherever_the_kill_falls(
     make_console: Callable[..., Console], tmp_path: Path, seed: int
 ) -> None:
     """Killed at ten random moments, everything still finishes, each document submitted once."""
-    asking = make_console()
-    process = _start(tmp_path / "data")
-    try:
-        submission = submitted(asking, {f"{n}.txt": f"document {n}".encode() for n in range(10)})
-        time.sleep(random.Random(seed).uniform(0.1, 3.0))
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    moment_s = random.Random(seed).uniform(0.1, 3.0)
+    submission_id = _killed_while(make_console(), tmp_path / "data", lambda: time.sleep(moment_s))
     successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
-    view = finished(successor, submission.id, within_s=180)
-    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 10
-    ledger = httpx.get(f"{successor.simulator_url}/__simulator/ledger").json()
-    assert len(ledger["jobs"]) == 10
+    _each_finished_and_submitted_once(successor, submission_id)
 
 
 def test_an_orderly_stop_goes_on_at_the_next_start(make_console: Callable[..., Console]) -> None:
@@ -109,6 +117,5 @@ def test_two_workers_share_the_work_and_submit_each_document_once(
         other.wait()
         if other.stdout is not None:
             other.stdout.close()
-    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 12
-    ledger = httpx.get(f"{console.simulator_url}/__simulator/ledger").json()
-    assert len(ledger["jobs"]) == 12
+    assert view.is_finished
+    _each_finished_and_submitted_once(console, submission.id, 12)
