@@ -1,0 +1,121 @@
+"""The command line, as a script uses it: real processes, their output and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.samples import sample_documents
+
+PARSEDECK = Path(sys.executable).with_name("parsedeck")
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(PARSEDECK), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> list[str]:
+    """The sample documents as files."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, data in sample_documents().items():
+        (folder / name).write_bytes(data)
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+def test_parse_writes_markdown_and_json(documents: list[str], tmp_path: Path) -> None:
+    """Every good document becomes STEM.md and STEM.json, marked as simulated; exit code 0."""
+    done = _run("parse", *documents, "--mode", "mock", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "welcome.md").read_text().startswith("<!-- simulated")
+    assert json.loads((tmp_path / "out" / "release-notes.json").read_text())["simulated"] is True
+    assert "Traceback" not in done.stderr
+
+
+def test_a_broken_file_is_named_and_the_others_are_parsed(
+    documents: list[str], tmp_path: Path
+) -> None:
+    """One broken file makes exit code 1 and a clear line; the good ones are written."""
+    broken = tmp_path / "broken.pdf"
+    broken.write_bytes(b"not a pdf")
+    done = _run("parse", str(broken), documents[0], "--json", "--out", str(tmp_path / "out"))
+    lines = {line["document"]: line for line in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert "plain text" in lines["broken.pdf"]["what"]
+    assert [line["ok"] for line in lines.values()].count(True) == 1
+
+
+def test_two_files_of_one_name_are_both_written(tmp_path: Path) -> None:
+    """A second STEM becomes STEM-2."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "note.txt").write_text(f"from {folder}")
+    files = [str(tmp_path / folder / "note.txt") for folder in ("a", "b")]
+    done = _run("parse", *files, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0
+    assert {p.name for p in (tmp_path / "out").glob("*.md")} == {"note.md", "note-2.md"}
+
+
+def test_held_documents_make_exit_code_3(documents: list[str], tmp_path: Path) -> None:
+    """What does not fit a limit is held, and the exit code says so."""
+    done = _run(
+        "parse", *documents, "--out", str(tmp_path / "out"), PARSEDECK_HOURLY_REQUEST_LIMIT="1"
+    )
+    assert done.returncode == 3
+    assert "limit" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("up", "--host", "0.0.0.0"), "ssh -L"),  # noqa: S104 - that it is refused is the point
+        (("parse", "missing.pdf"), "cannot be read"),
+        (("parse", "x", "--tier", "golden"), "agentic_plus"),
+        (("mode", "real", "--reason", "try"), "LLAMAPARSE_API_KEY"),
+        (("jobs", "show", "job-none"), "There is no job"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(arguments: tuple[str, ...], words: str) -> None:
+    """A mistake ends with exit code 1 and a sentence, never with a traceback."""
+    done = _run(*arguments)
+    assert done.returncode == 1
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_wrong_setting_stops_the_start() -> None:
+    """The variable to change is named."""
+    done = _run("doctor", PARSEDECK_DAILY_LIMIT_USD="-5")
+    assert done.returncode == 1
+    assert "PARSEDECK_DAILY_LIMIT_USD" in done.stderr
+
+
+def test_doctor_and_spend_speak_json() -> None:
+    """Scripts can read what is configured and what was spent."""
+    facts = json.loads(_run("doctor", "--json").stdout)
+    assert {"Database", "Files", "LlamaParse"} <= {fact["topic"] for fact in facts}
+    assert json.loads(_run("spend", "--json").stdout)["simulated"] is True
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """``--help`` is quick because nothing heavy is imported for it."""
+    script = (
+        "import sys\nfrom core.cli import main\nsys.argv = ['parsedeck', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('streamlit', 'dbos', 'pandas', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip().endswith("[]")
