@@ -154,8 +154,12 @@ def test_the_sample_documents_can_be_read(engine: LocalEngine, tmp_path: Path, n
     assert _inspect(engine, tmp_path, name, sample_documents()[name]).is_parsable
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*")), ids=lambda p: p.name)
-def test_real_documents_are_taken_or_refused_with_a_reason(engine: LocalEngine, path: Path) -> None:
-    """Real documents are profiled; the broken one is refused."""
-    document = engine.inspect(path, path.name, "0" * 64, path.stat().st_size)
-    assert document.is_parsable == ("broken" not in path.name)
+if SAMPLES.is_dir():  # users do not have that folder
+
+    @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*")), ids=lambda p: p.name)
+    def test_real_documents_are_taken_or_refused_with_a_reason(
+        engine: LocalEngine, path: Path
+    ) -> None:
+        """Real documents are profiled; the broken one is refused."""
+        document = engine.inspect(path, path.name, "0" * 64, path.stat().st_size)
+        assert document.is_parsable == ("broken" not in path.name)
