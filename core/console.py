@@ -31,6 +31,7 @@ from core.services.modes import Modes
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
+from core.services.visits import Visits
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
@@ -99,6 +100,7 @@ class Console:
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
+        self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
             self.blobs,

@@ -6,12 +6,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from core.domain.documents import EngineName
-from core.domain.jobs import JobStatus
+from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 
 __all__ = [
+    "FAILED",
     "MODE_SIGNS",
+    "STAGE_WORDS",
     "STATE_SIGNS",
     "Sign",
     "ago",
@@ -59,6 +61,18 @@ STATE_SIGNS: dict[JobStatus, Sign] = {
     JobStatus.FAILED_PARSE: FAILED,
     JobStatus.FAILED_HANDOFF: FAILED,
     JobStatus.CANCELLED: CANCELLED,
+}
+
+STAGE_WORDS: dict[AttemptStatus, str] = {
+    AttemptStatus.PLANNED: "waiting for its turn",
+    AttemptStatus.RESERVED: "waiting to be sent",
+    AttemptStatus.SUBMITTING: "being sent",
+    AttemptStatus.UNKNOWN: "looking for it at the vendor",
+    AttemptStatus.RUNNING: "being parsed",
+    AttemptStatus.FETCHING: "fetching the result",
+    AttemptStatus.DONE: "result stored",
+    AttemptStatus.FAILED: "failed",
+    AttemptStatus.CANCELLED: "cancelled",
 }
 
 MODE_SIGNS: dict[Mode, Sign] = {

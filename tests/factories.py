@@ -1,6 +1,7 @@
 """Facts that tests need, with short names."""
 
 import io
+import socket
 import time
 from collections.abc import Callable, Mapping
 
@@ -10,7 +11,7 @@ from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.services.jobs import SubmissionView
 
-__all__ = ["ALICE", "finished", "submitted", "wait_until"]
+__all__ = ["ALICE", "finished", "free_port", "submitted", "wait_until"]
 
 ALICE = Actor("alice")
 
@@ -38,3 +39,11 @@ def wait_until(holds: Callable[[], bool], *, within_s: float = 30) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold in time"
         time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,9 +1,9 @@
 """The main job as a person does it, in a real Chromium against the real command."""
 
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 from core.samples import sample_documents
+from tests.factories import free_port
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
@@ -25,21 +26,15 @@ def _file(name: str, data: bytes) -> FilePayload:
     return {"name": name, "mimeType": "", "buffer": data}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``parsedeck up`` started from an empty folder."""
     folder = tmp_path_factory.mktemp("empty")
-    port = _free_port()
+    port = free_port()
     names = ("LLAMAPARSE_", "LLAMA_CLOUD_", "PARSEDECK_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(names)}
-    command = [str(PARSEDECK), "up", "--port", str(port), "--ingress-port", str(_free_port())]
+    environment |= {"PARSEDECK_HOURLY_REQUEST_LIMIT": "1000", "PARSEDECK_DAILY_LIMIT_USD": "100"}
+    command = [str(PARSEDECK), "up", "--port", str(port), "--ingress-port", str(free_port())]
     log = (folder / "up.log").open("w")
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -142,6 +137,47 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(address: str, page:
     ).to_be_visible()
     page.get_by_role("button", name="Parse 1 document for").click()
     expect(page.get_by_text("1 of 1 finished")).to_be_visible()
+
+
+def test_two_hundred_files_at_once(address: str, page: Page) -> None:
+    """As many files as one press takes are priced, parsed and counted."""
+    page.goto(f"{address}/submit")
+    files = [_file(f"note-{n}.txt", f"note number {n}".encode()) for n in range(200)]
+    page.locator("input[type=file]").set_input_files(files)
+    page.get_by_role("button", name="Parse 200 documents for").click(timeout=60_000)
+    expect(page.get_by_text("200 of 200 finished")).to_be_visible(timeout=120_000)
+
+
+def test_hostile_names_are_harmless(address: str, page: Page) -> None:
+    """Names with control characters, marks, markup or 300 letters are shown tame and parsed."""
+    names = ["a\x07b.txt", "\u202efdp.txt", "<b>bold</b> $1$.txt", f"{'x' * 300}.txt", "..txt"]
+    page.goto(f"{address}/submit")
+    page.locator("input[type=file]").set_input_files([_file(n, n.encode()) for n in names])
+    page.get_by_role("button", name="Parse 5 documents for").click()
+    expect(page.get_by_text("5 of 5 finished")).to_be_visible()
+    expect(page.get_by_role("link", name="fdp.txt", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="_b_bold", exact=False)).to_be_visible()
+
+
+def test_a_browser_closed_in_mid_upload_leaves_nothing_behind(
+    address: str, browser: Browser, page: Page
+) -> None:
+    """Leaving while a file is on its way makes no job, costs nothing and harms nobody else."""
+    page.goto(f"{address}/jobs")
+    before = page.get_by_text(re.compile(r"^[\d,]+ jobs?$")).inner_text()
+    leaving = browser.new_page()
+    leaving.goto(f"{address}/submit")
+    slow = leaving.context.new_cdp_session(leaving)
+    slow.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000},
+    )
+    with leaving.expect_request(lambda request: request.method in {"PUT", "POST"}):
+        leaving.locator("input[type=file]").set_input_files([_file("big.txt", b"x" * 20_000_000)])
+    leaving.close()
+    page.reload()
+    expect(page.get_by_text(before, exact=True)).to_be_visible()
+    assert httpx.get(f"{address}/api/v1/ready").is_success
 
 
 @pytest.mark.parametrize("screen", ["", "submit", "jobs", "setup"])

@@ -2,13 +2,18 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
+from core.console import Console
 from core.samples import sample_documents
+from core.settings import Settings
+from tests.factories import ALICE, free_port
 
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
 
@@ -99,6 +104,27 @@ def test_a_wrong_setting_stops_the_start() -> None:
     done = _run("doctor", PARSEDECK_DAILY_LIMIT_USD="-5")
     assert done.returncode == 1
     assert "PARSEDECK_DAILY_LIMIT_USD" in done.stderr
+
+
+def test_the_start_line_names_what_is_overridden(tmp_path: Path) -> None:
+    """Whoever set a variable that does not count learns it at the start: by what and by whom."""
+    console = Console(Settings.load({"data_dir": tmp_path / "var"}))
+    console.setup.store("daily_limit_usd", "3", ALICE)
+    console.close()
+    command = [str(PARSEDECK), "up", "--port", str(free_port()), "--ingress-port", str(free_port())]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PARSEDECK_DAILY_LIMIT_USD": "7"},
+    )
+    assert process.stdout is not None
+    with process.stdout as said:
+        lines = list(takewhile(lambda line: "Data and log" not in line, said))
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    assert any("PARSEDECK_DAILY_LIMIT_USD does not count: alice" in line for line in lines), lines
 
 
 def test_doctor_and_spend_speak_json() -> None:

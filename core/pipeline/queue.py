@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 
 from dbos import DBOS, DBOSClient
@@ -17,6 +18,7 @@ QUEUE = "parse"
 WORKFLOW = "parse_job"
 NUDGE = "nudge"
 _SCHEMA = "dbos"
+_LIVE = {"ENQUEUED", "PENDING", "DELAYED"}
 
 
 class JobQueue:
@@ -66,6 +68,13 @@ class JobQueue:
         if ids:
             self._client.resume_workflows(ids, queue_name=QUEUE)
         return len(ids)
+
+    def alive(self, workflow_ids: Sequence[str]) -> dict[str, bool]:
+        """Of each of these workflows that exists: whether it will still run on."""
+        found = self._client.list_workflows(
+            workflow_ids=list(workflow_ids), load_input=False, load_output=False
+        )
+        return {workflow.workflow_id: workflow.status in _LIVE for workflow in found}
 
     def check(self) -> None:
         """One round trip. Raises ``StoreUnavailable``."""

@@ -28,6 +28,7 @@ DEAD_AFTER = timedelta(seconds=15)
 _BEAT_S = 2.0
 _LATE_AFTER = timedelta(seconds=5)
 _TRIES = 20
+_ABANDONED_EVERY = timedelta(seconds=10)
 _SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
 
@@ -48,6 +49,7 @@ class PipelineWorker:
         self._driver: Driver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bill_asked_at: dict[str, datetime] = {}
+        self._abandoned_looked_at = resources.clock()
 
     def start(self) -> None:
         """Announce the process, take over what dead ones left, launch the workflows."""
@@ -167,6 +169,7 @@ class PipelineWorker:
             workers.beat(tx, self.executor_id, now)
         self._take_over(now)
         self._enqueue_forgotten(now)
+        self._restart_abandoned(now)
         self._release_held(now)
         self._remind(now)
         self._settle_late(now)
@@ -188,7 +191,28 @@ class PipelineWorker:
             waiting = jobs.unfinished(tx, [JobStatus.PARSE_QUEUED])
         for job in waiting:
             if job.updated_at < now - _LATE_AFTER:
-                self._queue.enqueue(workflow_id_of(job), job.id, job.generation)
+                self._queue.enqueue(job.workflow_id, job.id, job.generation)
+
+    def _restart_abandoned(self, now: datetime) -> None:
+        """Jobs whose workflow ended without them, as an upgrade can do: a new one looks at the rows."""
+        if now - self._abandoned_looked_at < _ABANDONED_EVERY:
+            return
+        self._abandoned_looked_at = now
+        with self._r.store.read() as tx:
+            open_ = jobs.unfinished(tx, [JobStatus.PARSE_QUEUED, JobStatus.PARSING])
+        alive = self._queue.alive([job.workflow_id for job in open_]) if open_ else {}
+        for job in open_:
+            if alive.get(job.workflow_id, True):
+                continue
+            # the id follows from the last one: whoever else sees the same starts the same workflow
+            restarted = f"{job.workflow_id}+"
+            with self._r.store.write() as tx:
+                fresh = jobs.job(tx, job.id)
+                if fresh.status.is_final or fresh.workflow_id != job.workflow_id:
+                    continue
+                jobs.update_job(tx, job.id, workflow_id=restarted)
+            self._queue.enqueue(restarted, job.id, job.generation)
+            self._log.warning("workflow restarted", job_id=job.id)
 
     def _release_held(self, now: datetime) -> None:
         with self._r.store.read() as tx:

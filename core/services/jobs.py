@@ -3,8 +3,9 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import PurePath
 from typing import Protocol
 
@@ -16,10 +17,11 @@ from core.errors import ConsoleError, NotAllowed
 from core.pipeline.admission import Rules, admit
 from core.pipeline.results import load
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
-from core.store.jobs import JobFilter, TimelineEntry
+from core.store.jobs import Cause, JobFilter, TimelineEntry
 
 __all__ = ["JobPage", "JobView", "Jobs", "SubmissionView", "file_stem"]
 
+_ENOUGH_RUNS = 3
 _RETRYABLE = {JobStatus.FAILED_PARSE, JobStatus.CANCELLED, JobStatus.PARTLY_PARSED, JobStatus.HELD}
 
 
@@ -53,6 +55,8 @@ class SubmissionView:
 
     submission: Submission
     jobs: tuple[Job, ...]
+    stages: Mapping[str, AttemptStatus]
+    typical: timedelta | None
 
     @property
     def is_finished(self) -> bool:
@@ -110,7 +114,22 @@ class Jobs:
         with self._store.read() as tx:
             found = jobs.submission(tx, submission_id)
             page, _total = jobs.jobs(tx, JobFilter(submission_id=submission_id), limit=10_000)
-        return SubmissionView(found, tuple(sorted(page, key=lambda job: job.position)))
+            stages = jobs.stages(tx, [job.id for job in page])
+            runs = jobs.latest_runs(tx, found.mode, found.tier)
+        typical = sorted(runs)[len(runs) // 2] if len(runs) >= _ENOUGH_RUNS else None
+        ordered = tuple(sorted(page, key=lambda job: job.position))
+        return SubmissionView(found, ordered, stages, typical)
+
+    def causes(self) -> tuple[Cause, ...]:
+        """Why jobs failed that nobody mended, the most frequent cause first."""
+        with self._store.read() as tx:
+            return jobs.causes(tx, [JobStatus.FAILED_PARSE, JobStatus.FAILED_HANDOFF])
+
+    def oldest_open(self) -> Job | None:
+        """The job that has been under way for longest."""
+        under_way = [JobStatus.PARSE_QUEUED, JobStatus.PARSING, JobStatus.HANDING_OFF]
+        with self._store.read() as tx:
+            return next(iter(jobs.unfinished(tx, under_way, limit=1)), None)
 
     def submissions(self, *, limit: int = 10) -> tuple[Submission, ...]:
         """The newest submissions."""
@@ -145,12 +164,11 @@ class Jobs:
         }
         return json.dumps(payload, ensure_ascii=False, indent=2).encode()
 
-    def zip_of(self, submission_id: str) -> bytes:
-        """All results of a submission, and a list of what failed and why."""
-        view = self.submission(submission_id)
+    def zip_of(self, chosen: Sequence[Job]) -> bytes:
+        """The results of these jobs, and a list of what failed and why."""
         buffer, taken, failures = io.BytesIO(), set[str](), []
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for job in view.jobs:
+            for job in chosen:
                 try:
                     stem = file_stem(job, taken)
                     archive.writestr(f"{stem}.md", self.markdown_of(job))

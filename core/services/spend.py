@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
 from core.domain.budgets import LimitUse, Unit, Window
+from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
 from core.pipeline.admission import Rules
 from core.store import Store, ledger
 
-__all__ = ["Spend", "SpendToday"]
+__all__ = ["HourSpend", "Spend", "SpendToday"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,15 @@ class SpendToday:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class HourSpend:
+    """Money and submits, reserved or settled, in the calendar hour of ``at``."""
+
+    at: datetime
+    usd: Decimal
+    submits: int
+
+
 class Spend:
     """Reads the ledger."""
 
@@ -45,6 +55,17 @@ class Spend:
         self._store = store
         self._rules = rules
         self._clock = clock
+
+    def by_hour(self, mode: Mode, *, hours: int = 24) -> tuple[HourSpend, ...]:
+        """The last hours up to now, oldest first; hours in which nothing was spent are there too."""
+        timezone, now = self._rules().timezone, self._clock()
+        moments = [now - timedelta(hours=back) for back in reversed(range(hours))]
+        with self._store.read() as tx:
+            found = ledger.by_hour(tx, mode, moments, timezone)
+        return tuple(
+            HourSpend(at, usd_from_micros(micros), submits)
+            for at, (micros, submits) in zip(moments, found, strict=True)
+        )
 
     def today(self, mode: Mode) -> SpendToday:
         """Today's figures, in the configured time zone."""

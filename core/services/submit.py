@@ -87,6 +87,13 @@ class Submissions:
                 document = _refused(refusal.reason, refusal.what, refusal.next_step, size, sha256)
         return Upload(shown, document)
 
+    def stored(self, job_ids: Sequence[str]) -> list[Upload]:
+        """The documents of these jobs, as if they had just been handed over. Raises ``NotFound``."""
+        with self._store.read() as tx:
+            found = [jobs.job(tx, job_id) for job_id in job_ids]
+            kept = [(job.name, documents.find(tx, job.document_sha256)) for job in found]
+        return [Upload(name, document) for name, document in kept if document is not None]
+
     def quote(
         self, uploads: Sequence[Upload], tier: Tier, mode: Mode, *, parse_again: bool = False
     ) -> Quote:

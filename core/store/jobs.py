@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, update
@@ -27,6 +27,7 @@ from core.store.engine import Transaction
 from core.store.tables import AttemptRow, JobRow, SubmissionRow, TransitionRow
 
 __all__ = [
+    "Cause",
     "JobFilter",
     "TimelineEntry",
     "add_attempt",
@@ -35,6 +36,7 @@ __all__ = [
     "attempt",
     "attempt_by_vendor_id",
     "attempts",
+    "causes",
     "change_attempt",
     "change_job",
     "claim_intent",
@@ -42,7 +44,9 @@ __all__ = [
     "earlier_result",
     "job",
     "jobs",
+    "latest_runs",
     "note",
+    "stages",
     "submission",
     "submission_by_key",
     "submissions",
@@ -77,7 +81,19 @@ class JobFilter:
     text: str = ""
     submission_id: str = ""
     since: datetime | None = None
+    finished_since: datetime | None = None
+    engine: EngineName | None = None
+    reason: str = ""
     ids: frozenset[str] = field(default=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a number of jobs failed, in the words a person was given."""
+
+    reason: str
+    next_step: str
+    count: int
 
 
 def add_submission(tx: Transaction, submission_: Submission, key: str) -> None:
@@ -192,6 +208,47 @@ def count_by_status(tx: Transaction, which: JobFilter = JobFilter()) -> dict[Job
         select(JobRow.status, func.count()).where(*_conditions(which)).group_by(col(JobRow.status))
     )
     return {JobStatus(status): count for status, count in tx.exec(query)}
+
+
+def causes(tx: Transaction, statuses: Iterable[JobStatus], *, limit: int = 5) -> tuple[Cause, ...]:
+    """Why jobs stand in these statuses, the most frequent cause first."""
+    count = func.count()
+    query = (
+        select(JobRow.reason, JobRow.next_step, count)
+        .where(col(JobRow.status).in_(list(statuses)))
+        .group_by(col(JobRow.reason), col(JobRow.next_step))
+        .order_by(count.desc(), col(JobRow.reason))
+        .limit(limit)
+    )
+    return tuple(Cause(reason, step, number) for reason, step, number in tx.exec(query))
+
+
+def latest_runs(
+    tx: Transaction, mode: Mode, tier: Tier, *, limit: int = 50
+) -> tuple[timedelta, ...]:
+    """How long the newest complete jobs of this mode and tier took, from submit to result."""
+    query = (
+        select(JobRow.created_at, JobRow.finished_at)
+        .where(
+            JobRow.mode == mode,
+            JobRow.tier == tier,
+            JobRow.generation == 1,
+            JobRow.status == JobStatus.COMPLETE,
+        )
+        .order_by(col(JobRow.created_at).desc())
+        .limit(limit)
+    )
+    return tuple(ended - began for began, ended in tx.exec(query) if ended is not None)
+
+
+def stages(tx: Transaction, job_ids: Sequence[str]) -> dict[str, AttemptStatus]:
+    """How far the newest attempt of each of these jobs is."""
+    query = (
+        select(AttemptRow.job_id, AttemptRow.status)
+        .where(col(AttemptRow.job_id).in_(list(job_ids)))
+        .order_by(col(AttemptRow.generation), col(AttemptRow.number))
+    )
+    return {job_id: AttemptStatus(status) for job_id, status in tx.exec(query)}
 
 
 def unfinished(
@@ -444,19 +501,26 @@ def _attempt_row(tx: Transaction, attempt_id: str, *, lock: bool = False) -> Att
 
 
 def _conditions(which: JobFilter) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    if which.statuses:
-        where.append(col(JobRow.status).in_(sorted(which.statuses)))
-    if which.tiers:
-        where.append(col(JobRow.tier).in_(sorted(which.tiers)))
-    if which.modes:
-        where.append(col(JobRow.mode).in_(sorted(which.modes)))
+    one_of = (
+        (JobRow.status, which.statuses),
+        (JobRow.tier, which.tiers),
+        (JobRow.mode, which.modes),
+        (JobRow.id, which.ids),
+    )
+    where: list[ColumnElement[bool]] = [
+        col(column).in_(sorted(values)) for column, values in one_of if values
+    ]
     if which.submission_id:
         where.append(col(JobRow.submission_id) == which.submission_id)
+    if which.reason:
+        where.append(col(JobRow.reason) == which.reason)
     if which.since is not None:
         where.append(col(JobRow.created_at) >= which.since)
-    if which.ids:
-        where.append(col(JobRow.id).in_(sorted(which.ids)))
+    if which.finished_since is not None:
+        where.append(col(JobRow.finished_at) >= which.finished_since)
+    if which.engine is not None:
+        used = select(AttemptRow.job_id).where(AttemptRow.engine == which.engine)
+        where.append(col(JobRow.id).in_(used))
     if which.text:
         text = which.text
         where.append(or_(col(JobRow.name).icontains(text, autoescape=True), col(JobRow.id) == text))

@@ -15,7 +15,16 @@ from core.domain.money import usd_from_micros
 from core.store.engine import Transaction
 from core.store.tables import AttemptRow, BalanceRow, LedgerRow
 
-__all__ = ["Reservation", "SpendTotals", "close", "reserve", "totals", "unsettled", "uses"]
+__all__ = [
+    "Reservation",
+    "SpendTotals",
+    "by_hour",
+    "close",
+    "reserve",
+    "totals",
+    "unsettled",
+    "uses",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,20 @@ def totals(tx: Transaction, mode: str, since: datetime) -> SpendTotals:
     )
     reserved = int(tx.execute(open_query).scalar() or 0)
     return SpendTotals(usd_from_micros(reserved), usd_from_micros(settled[0]), settled[1])
+
+
+def by_hour(
+    tx: Transaction, mode: str, hours: Sequence[datetime], timezone: str
+) -> tuple[tuple[int, int], ...]:
+    """Micro-dollars and submits, reserved or settled, in the hour of each of these moments."""
+    windows = [window_key(Window.HOUR, hour, timezone) for hour in hours]
+    query = select(BalanceRow).where(
+        col(BalanceRow.scope) == scope_of(mode), col(BalanceRow.window).in_(windows)
+    )
+    found = {
+        (row.window, row.unit): row.reserved + row.settled for row in tx.execute(query).scalars()
+    }
+    return tuple((found.get((w, Unit.USD), 0), found.get((w, Unit.SUBMITS), 0)) for w in windows)
 
 
 def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[tuple[str, datetime], ...]:

@@ -17,6 +17,7 @@ __all__ = [
     "SettingRow",
     "SubmissionRow",
     "TransitionRow",
+    "VisitRow",
     "WorkerRow",
 ]
 
@@ -230,3 +231,12 @@ class WorkerRow(SQLModel, table=True):
     started_at: datetime
     heartbeat_at: datetime
     stopped_at: datetime | None
+
+
+class VisitRow(SQLModel, table=True):
+    """When a person was last at a screen."""
+
+    __tablename__ = "visit"
+
+    actor: str = Field(primary_key=True)
+    seen_at: datetime

@@ -1,4 +1,4 @@
-"""What can be done to selected jobs, and what it would do before it is done."""
+"""What can be done to jobs, and what it would do and cost before it is done."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -6,27 +6,73 @@ from decimal import Decimal
 import streamlit as st
 
 from core.console import Console
+from core.domain.budgets import Unit, Window
 from core.domain.jobs import Actor, Job, JobStatus
-from dashboard.wording import money
+from dashboard.components import uploads
+from dashboard.wording import money, plain
 
 __all__ = ["show"]
 
 _RETRYABLE = {JobStatus.FAILED_PARSE, JobStatus.CANCELLED, JobStatus.PARTLY_PARSED, JobStatus.HELD}
+_NAMED = 5
 
 
 def show(jobs: Sequence[Job], console: Console, actor: Actor) -> None:
-    """Retry and cancel, each with its price on the button."""
+    """Retry, cancel, parse again, download; each names the documents it is for."""
     if not jobs:
-        st.caption("Select rows to retry or cancel them.")
+        st.caption("Select rows to retry, cancel, parse again or download them.")
         return
     again = [job for job in jobs if job.status in _RETRYABLE]
     running = [job for job in jobs if not job.status.is_final]
+    ready = [job for job in jobs if job.status.has_result]
+    with st.container(horizontal=True, key="actions"):
+        if again:
+            _retry(again, console, actor)
+        if running:
+            _cancel(running, console, actor)
+        if ready and st.button(
+            f"Parse {len(ready)} again…", key="parse-again", icon=":material/refresh:"
+        ):
+            # Submit shows the price and asks, as for any other document
+            uploads.preload([job.id for job in ready])
+            st.switch_page("screens/submit.py")
+        if len(ready) > 1:
+            st.download_button(
+                f"Download {len(ready)}",
+                data=lambda: console.jobs.zip_of(ready),
+                file_name="results.zip",
+                mime="application/zip",
+                on_click="ignore",
+                key="zip",
+                icon=":material/download:",
+            )
+
+
+def _retry(again: Sequence[Job], console: Console, actor: Actor) -> None:
     price = sum((job.estimated_usd for job in again), Decimal(0))
-    with st.container(horizontal=True):
-        label = f"Retry {len(again)} for about {money(price)}".replace("$", "\\$")
-        if st.button(label, key="retry", disabled=not again, type="primary"):
+    with st.popover(f"Retry {len(again)}…", icon=":material/replay:", key="retry-what"):
+        use = console.spend.today(again[0].mode).use(Window.DAY, Unit.USD)
+        left = f" of the {money(Decimal(use.left) / 1_000_000)} left today" if use else ""
+        st.markdown(f"Sent again, for about {money(price)}{left}:".replace("$", "\\$"))
+        _names(again)
+        label = f"Retry for about {money(price)}".replace("$", "\\$")
+        if st.button(label, key="retry", type="primary"):
             console.jobs.retry([job.id for job in again], actor)
             st.rerun()
-        if st.button(f"Cancel {len(running)}", key="cancel", disabled=not running):
+
+
+def _cancel(running: Sequence[Job], console: Console, actor: Actor) -> None:
+    with st.popover(f"Cancel {len(running)}…", icon=":material/cancel:", key="cancel-what"):
+        st.markdown(
+            "What was not sent yet costs nothing. What was sent is asked to stop; pages that are "
+            "done already may be billed."
+        )
+        _names(running)
+        if st.button(f"Cancel {len(running)} now", key="cancel"):
             console.jobs.cancel([job.id for job in running], actor)
             st.rerun()
+
+
+def _names(jobs: Sequence[Job]) -> None:
+    more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
+    st.caption(plain(", ".join(job.name for job in jobs[:_NAMED])) + more)

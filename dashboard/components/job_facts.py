@@ -34,8 +34,7 @@ def show(view: JobView, console: Console, actor: Actor) -> None:
         st.warning(plain(f"{job.reason} {job.next_step}".strip()), icon=":material/info:")
     if job.status.has_result:
         _downloads(view, console)
-    else:
-        job_actions.show([job], console, actor)
+    job_actions.show([job], console, actor)
 
 
 def _price(view: JobView) -> str:

@@ -1,6 +1,6 @@
 """A line per job with its state, its name as a link, and why it is where it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -10,12 +10,13 @@ from dashboard.wording import plain, sign_of
 __all__ = ["show"]
 
 
-def show(jobs: Sequence[Job], *, key: str) -> None:
-    """One line per job."""
+def show(jobs: Sequence[Job], *, key: str, notes: Mapping[str, str] | None = None) -> None:
+    """One line per job; a note, by the job's id, says how far it is."""
     for job in jobs:
         sign = sign_of(job.status, is_provisional=job.is_provisional)
         with st.container(horizontal=True, vertical_alignment="center", key=f"{key}-{job.id}"):
             st.badge(sign.word, icon=sign.icon, color=sign.color)
             st.page_link("screens/job.py", label=plain(job.name), query_params={"job": job.id})
-            if job.reason:
-                st.caption(plain(f"{job.reason} {job.next_step}".strip()))
+            why = f"{job.reason} {job.next_step}".strip() or (notes or {}).get(job.id, "")
+            if why:
+                st.caption(plain(why))

@@ -1,62 +1,74 @@
-"""The four figures of the Overview."""
+"""The four figures of the Overview, each with the last day behind it."""
 
 from collections.abc import Mapping
 from decimal import Decimal
 
 import streamlit as st
 
+from core.console import Console
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import JobStatus
 from core.domain.routing import Mode
-from core.services.spend import SpendToday
-from dashboard.wording import money
+from dashboard.wording import duration, money
 
 __all__ = ["show"]
 
 _IN_FLIGHT = (JobStatus.PARSE_QUEUED, JobStatus.PARSING, JobStatus.HANDING_OFF)
 _NOT_FIXED = (JobStatus.FAILED_PARSE, JobStatus.FAILED_HANDOFF, JobStatus.PARTLY_PARSED)
+_HOURS = 24
 
 
-def show(today: SpendToday, counts: Mapping[JobStatus, int]) -> None:
-    """Spent today, requests this hour, in flight, failed."""
-    simulated = " (simulated)" if today.mode is Mode.MOCK else ""
+def show(console: Console, mode: Mode) -> None:
+    """Spent today, submits this hour, in flight, failed; bars are the last 24 hours."""
+    today, counts = console.spend.today(mode), console.jobs.counts()
+    hours = console.spend.by_hour(mode, hours=_HOURS)
+    simulated = " (simulated)" if mode is Mode.MOCK else ""
     day, hour = today.use(Window.DAY, Unit.USD), today.use(Window.HOUR, Unit.SUBMITS)
+    limit = Decimal(day.limit.amount) / 1_000_000 if day else Decimal(0)
     with st.container(horizontal=True):
-        limit = Decimal(day.limit.amount) / 1_000_000 if day else Decimal(0)
-        share = f"{today.total_usd / limit:.0%} of {money(limit)}" if limit else None
-        st.metric(
+        _figure(
             f"Spent today{simulated}",
             money(today.total_usd),
-            share,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
+            f"{today.total_usd / limit:.0%} of {money(limit)}" if limit else "no limit",
+            [float(h.usd) for h in hours],
         )
-        used = f"of {hour.limit.amount:,}" if hour else None
-        st.metric(
+        _figure(
             "Submits this hour",
             f"{hour.used if hour else 0:,}",
-            used,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
+            f"of {hour.limit.amount:,}" if hour else "no limit",
+            [h.submits for h in hours],
         )
-        st.metric(
-            "In flight",
-            f"{_sum(counts, _IN_FLIGHT):,}",
-            f"{counts.get(JobStatus.HELD, 0):,} held",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-        )
-        st.metric(
-            "Failed, not fixed",
-            f"{_sum(counts, _NOT_FIXED):,}",
-            f"{counts.get(JobStatus.COMPLETE, 0):,} complete",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-        )
+        _figure("In flight", f"{_sum(counts, _IN_FLIGHT):,}", _in_flight(console, counts))
+        _figure("Failed, not fixed", f"{_sum(counts, _NOT_FIXED):,}", _why(console))
+
+
+def _figure(
+    label: str, value: str, beside: str, bars: list[float] | list[int] | None = None
+) -> None:
+    st.metric(
+        label,
+        value,
+        beside,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        # an empty day has no shape to show
+        chart_data=bars if bars and any(bars) else None,
+        chart_type="bar",
+    )
+
+
+def _in_flight(console: Console, counts: Mapping[JobStatus, int]) -> str:
+    held = f"{counts.get(JobStatus.HELD, 0):,} held"
+    oldest = console.jobs.oldest_open()
+    if oldest is None:
+        return held
+    return f"oldest {duration(console.clock() - oldest.created_at)}, {held}"
+
+
+def _why(console: Console) -> str:
+    causes = len(console.jobs.causes())
+    return {0: "nothing failed", 1: "one cause"}.get(causes, f"{causes} causes")
 
 
 def _sum(counts: Mapping[JobStatus, int], of: tuple[JobStatus, ...]) -> int:

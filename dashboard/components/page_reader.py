@@ -1,11 +1,14 @@
 """A page of the document beside what was made of it."""
 
+import pandas as pd
 import streamlit as st
 
 from core.console import Console
 from core.errors import ConsoleError
-from core.services.jobs import JobView
+from core.services.jobs import JobView, file_stem
+from dashboard.components import page_strip
 from dashboard.components.hostile import harmless
+from dashboard.components.tables import tables_of
 from dashboard.wording import engine_name, plain, tier_name
 
 __all__ = ["show"]
@@ -17,12 +20,7 @@ def show(view: JobView, console: Console) -> None:
     if not result.pages:
         st.info("The result has no pages.")
         return
-    index = (
-        st.pagination(len(result.pages), key="page", bind="query-params")
-        if len(result.pages) > 1
-        else 1
-    )
-    page = result.pages[index - 1]
+    page = page_strip.chosen(result.pages, view.job.mode)
     left, right = st.columns(2)
     with left:
         _picture(view, console, page.number)
@@ -33,11 +31,33 @@ def show(view: JobView, console: Console) -> None:
             st.warning(plain(f"This page failed: {page.error}"))
         for note in page.notes:
             st.info(plain(note))
-        rendered, text, raw = st.tabs(["Markdown", "Text", "JSON"])
+        found = tables_of(page.markdown)
+        rendered, text, raw, tables = st.tabs(
+            ["Markdown", "Text", "JSON", f"Tables ({len(found)})" if found else "Tables"]
+        )
         with rendered.container(key="rendered", border=True):
             st.markdown(harmless(page.markdown) or "*This page is empty.*")
         text.code(page.text or page.markdown, language=None, wrap_lines=True)
         raw.json({"page": page.number, "markdown": page.markdown, "text": page.text})
+        with tables:
+            _tables(view, page.number, found)
+
+
+def _tables(view: JobView, number: int, found: list[pd.DataFrame]) -> None:
+    if not found:
+        st.caption("There is no table on this page.")
+    stem = file_stem(view.job, set())
+    for count, table in enumerate(found, start=1):
+        st.dataframe(table, hide_index=True, key=f"table-{number}-{count}")
+        st.download_button(
+            f"Table {count} as CSV",
+            table.to_csv(index=False).encode(),
+            f"{stem}-page-{number}-table-{count}.csv",
+            "text/csv",
+            key=f"csv-{number}-{count}",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 def _picture(view: JobView, console: Console, number: int) -> None:

@@ -1,29 +1,72 @@
 """Progress of one submission: a bar, a line per document, and what can be done about it."""
 
+from datetime import datetime, timedelta
+
 import streamlit as st
 
 from core.console import Console
-from core.domain.jobs import Actor, JobStatus
+from core.domain.jobs import Actor, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
 from core.services.jobs import SubmissionView
 from dashboard.components import job_links
-from dashboard.wording import money
+from dashboard.wording import STAGE_WORDS, duration, money
 
 __all__ = ["show"]
+
+_SHOWN = 50
+_ENOUGH = 3
+_A_MOMENT = timedelta(seconds=1)
+_NEEDS_A_PERSON = {
+    JobStatus.FAILED_PARSE,
+    JobStatus.FAILED_HANDOFF,
+    JobStatus.HELD,
+    JobStatus.PARTLY_PARSED,
+}
 
 
 def show(view: SubmissionView, console: Console, actor: Actor) -> None:
     """Everything about the submission."""
     done = sum(job.status.is_final for job in view.jobs)
     failed = [j for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
+    now = console.clock()
     words = f"{done} of {len(view.jobs)} finished" + (f", {len(failed)} failed" if failed else "")
+    words += _left(view, done, now)
     st.progress(done / max(1, len(view.jobs)), text=words)
     simulated = " simulated" if view.submission.mode is Mode.MOCK else ""
     price = money(view.submission.estimated_usd).replace("$", "\\$")
     st.caption(f"Quoted {price}{simulated} · by {view.submission.actor}")
-    job_links.show(view.jobs, key="submission")
+    shown = sorted(view.jobs, key=_urgency)[:_SHOWN]
+    job_links.show(shown, key="submission", notes={job.id: _stage(view, job, now) for job in shown})
+    if len(view.jobs) > len(shown):
+        st.caption(f"{len(view.jobs) - len(shown):,} more; all are under Jobs.")
     with st.container(horizontal=True):
         _actions(view, console, actor)
+
+
+def _urgency(job: Job) -> int:
+    """What needs a person first, then what moves, then what is done; each in the order of the files."""
+    if job.status in _NEEDS_A_PERSON:
+        return 0
+    return 2 if job.status.is_final else 1
+
+
+def _stage(view: SubmissionView, job: Job, now: datetime) -> str:
+    """How far an unfinished document is, and how long documents like it take."""
+    if job.status.is_final:
+        return ""
+    words = STAGE_WORDS[view.stages.get(job.id, AttemptStatus.PLANNED)]
+    if view.typical is None or job.status is not JobStatus.PARSING:
+        return words
+    left = view.typical - (now - job.created_at)
+    return f"{words}, about {duration(left)} left" if left > _A_MOMENT else f"{words}, nearly done"
+
+
+def _left(view: SubmissionView, done: int, now: datetime) -> str:
+    """The rest of the submission at the pace it had so far."""
+    if done < _ENOUGH or done == len(view.jobs):
+        return ""
+    pace = (now - view.submission.created_at) / done
+    return f", about {duration(pace * (len(view.jobs) - done))} left"
 
 
 def _actions(view: SubmissionView, console: Console, actor: Actor) -> None:
@@ -41,7 +84,7 @@ def _actions(view: SubmissionView, console: Console, actor: Actor) -> None:
         )
         st.download_button(
             "Download all results",
-            data=lambda: console.jobs.zip_of(view.submission.id),
+            data=lambda: console.jobs.zip_of(view.jobs),
             file_name=name,
             mime="application/zip",
             on_click="ignore",

@@ -12,12 +12,13 @@ from core.errors import ConsoleError
 from core.samples import sample_documents
 from core.services.quotes import Upload
 
-__all__ = ["collect", "press_key", "start_over"]
+__all__ = ["collect", "preload", "press_key", "start_over"]
 
 _CHECKED = "uploads_checked"
 _SAMPLES = "uploads_samples"
 _ROUND = "uploads_round"
 _PRESS = "uploads_press"
+_AGAIN = "uploads_again"
 MAX_FILES = 200
 
 
@@ -41,7 +42,19 @@ def collect(console: Console) -> list[Upload]:
         st.warning(
             f"{len(handed)} files at once: the first {MAX_FILES} are taken, drop the rest after them."
         )
-    return list(_checked(console, handed[:MAX_FILES]))
+    found = list(_checked(console, handed[:MAX_FILES]))
+    again: list[str] = st.session_state.get(_AGAIN, [])
+    if again:
+        st.caption(f"{len(again)} parsed before, to be parsed again.")
+        found += console.submissions.stored(again)
+    return found
+
+
+def preload(job_ids: list[str]) -> None:
+    """Have the documents of these jobs on the Submit screen, to be parsed again."""
+    start_over()
+    st.session_state[_AGAIN] = job_ids
+    st.session_state["again"] = True
 
 
 def press_key() -> str:
@@ -53,7 +66,7 @@ def press_key() -> str:
 def start_over() -> None:
     """Empty the screen for the next documents."""
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
-    for name in (_CHECKED, _SAMPLES, _PRESS):
+    for name in (_CHECKED, _SAMPLES, _PRESS, _AGAIN):
         st.session_state.pop(name, None)
 
 

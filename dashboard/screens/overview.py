@@ -5,8 +5,15 @@ import streamlit as st
 from core.domain.jobs import JobStatus
 from core.store.jobs import JobFilter
 from dashboard.boundary import explained
-from dashboard.components import header, job_links, job_table, overview_figures, samples
-from dashboard.runtime import get_console
+from dashboard.components import (
+    header,
+    job_links,
+    job_table,
+    overview_figures,
+    samples,
+    since,
+)
+from dashboard.runtime import actor, get_console
 
 _WAITS_FOR_A_PERSON = frozenset(
     {JobStatus.HELD, JobStatus.FAILED_PARSE, JobStatus.PARTLY_PARSED, JobStatus.FAILED_HANDOFF}
@@ -23,7 +30,10 @@ def live() -> None:
     """The part that moves by itself."""
     with explained():
         mode = console.modes.current()
-        overview_figures.show(console.spend.today(mode), console.jobs.counts())
+        left_at = since.left_at(console, actor())
+        if left_at is not None:
+            since.show(console, left_at)
+        overview_figures.show(console, mode)
         waiting = console.jobs.find(JobFilter(statuses=_WAITS_FOR_A_PERSON), limit=5)
         latest = console.jobs.find(JobFilter(), limit=10)
         st.subheader("Needs a person", anchor=False)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,13 +12,17 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard.runtime
 from core.console import Console
+from core.domain.documents import EngineName, ParsedPage
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
+from core.store import jobs, visits
 from dashboard.components.hostile import harmless
+from dashboard.components.page_strip import mark
+from dashboard.components.tables import tables_of
 from dashboard.navigation import ENTRIES
 from dashboard.wording import STATE_SIGNS, ago, duration, money, plain, size
-from tests.factories import finished, submitted
+from tests.factories import ALICE, finished, submitted
 
 APP = str(Path(dashboard.runtime.__file__).with_name("app.py"))
 SCREENS = [entry.file for entry in ENTRIES]
@@ -192,3 +197,70 @@ def test_numbers_read_well() -> None:
         "2 h ago",
     ]
     assert plain("*a*") == "\\*a\\*"
+
+
+def _all_text(app: AppTest) -> str:
+    return " ".join(
+        str(e.value) for kind in ("markdown", "caption", "metric") for e in app.get(kind)
+    )
+
+
+def test_whoever_comes_back_reads_what_happened_meanwhile(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Overview says what finished, failed and was spent since the person was last here."""
+    console = make_console(worker=True)
+    actor = dashboard.runtime.actor()
+    with console.store.write() as tx:
+        visits.record(tx, str(actor), console.clock() - timedelta(hours=2))
+    finished(console, submitted(console, {"a.txt": b"one", "b.txt": b"two"}).id)
+    app = open_screen(console, "screens/overview.py")
+    assert "Since you left 2 h ago: **2 finished**, 0 failed" in _all_text(app)
+
+
+def test_failures_stand_above_the_list_one_line_per_cause(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Two documents that failed for one reason are one line; it narrows the list to them."""
+    console = make_console()
+    ids = submitted(console, {f"{n}.txt": b"%d" % n for n in range(3)}).job_ids
+    with console.store.write() as tx:
+        for job_id in ids[:2]:
+            for after in (JobStatus.PARSING, JobStatus.FAILED_PARSE):
+                jobs.change_job(
+                    tx, job_id, after, ALICE, "t", console.clock(), reason="The page is torn."
+                )
+    app = open_screen(console, "screens/jobs.py")
+    assert "The page is torn" in _all_text(app)
+    app.button(key="cause-0-show").click().run()
+    _no_traceback(app)
+    assert "2 jobs · filters" in _all_text(app)
+
+
+def test_parse_again_brings_the_document_to_submit_with_its_price(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Parsing a finished document again asks first, with the price, like any other."""
+    console = make_console(worker=True)
+    view = finished(console, submitted(console, {"a.txt": b"one"}).id)
+    app = open_screen(console, "screens/job.py", job=view.jobs[0].id)
+    app.button(key="parse-again").click().run()
+    _no_traceback(app)
+    assert app.button(key="parse").label.startswith("Parse 1 document for")
+
+
+def test_tables_of_a_page_can_be_taken_out() -> None:
+    """Pipe tables become tables; a repeated or missing name in the head is no obstacle."""
+    found = tables_of("words\n\n| a | a | |\n|---|---|---|\n| 1 | 2 | 3 |\n| 4 | 5 |\n\nwords")
+    assert [table.to_dict("list") for table in found] == [
+        {"a": ["1", "4"], "a (2)": ["2", "5"], "column 3": ["3", ""]}
+    ]
+
+
+def test_a_page_that_failed_or_is_empty_is_marked() -> None:
+    """The strip of pages shows where to look first."""
+    good = ParsedPage(1, "words", "words", EngineName.LLAMAPARSE)
+    assert mark(good) == ""
+    assert mark(replace(good, error="torn")) == " ✕"
+    assert mark(replace(good, markdown="", text=" ")) == " !"
+    assert mark(replace(good, engine=EngineName.LOCAL)) == " ◐"

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from sqlalchemy import update
 
 from core.console import Console
 from core.domain.jobs import JobStatus
 from core.simulator import SimulatorConfig
+from core.store.tables import WorkerRow
 from tests.factories import finished, submitted, wait_until
 
+_HERE = Path(__file__).parents[2]
 _WORKER = """
 import sys, time
 from pathlib import Path
@@ -24,26 +28,32 @@ from core.console import Console
 from core.settings import Settings
 from core.simulator import SimulatorConfig
 
-console = Console(Settings.load({"data_dir": Path(sys.argv[1]), "timeout_s": 2}), simulator=SimulatorConfig(pending_s=1.5))
+settings = Settings.load({"data_dir": Path(sys.argv[1]), "database_url": sys.argv[2], "timeout_s": 2})
+console = Console(settings, simulator=SimulatorConfig(pending_s=1.5))
 console.run_worker()
 print("ready", flush=True)
 time.sleep(600)
 """
 
 
-def _start(data_dir: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _WORKER, str(data_dir)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+def _start(asking: Console, code: Path = _HERE) -> subprocess.Popen[str]:
+    """A worker process beside ``asking``, running the ``core`` package in the folder ``code``."""
+    data_dir, url = asking.settings.data_dir, str(asking.settings.database_url)
+    command = [sys.executable, "-P", "-c", _WORKER, str(data_dir), url]
+    environment = {**os.environ, "PYTHONPATH": str(code)}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
 
 
 def _killed_while(
-    asking: Console, data_dir: Path, wait: Callable[[], object], count: int = 10
+    asking: Console, wait: Callable[[], object], count: int = 10, code: Path = _HERE
 ) -> str:
     """Press Parse on ``count`` documents, wait, and kill the worker; the submission."""
-    process = _start(data_dir)
+    process = _start(asking, code)
     try:
         files = {f"{n}.txt": f"document {n}".encode() for n in range(count)}
         submission = submitted(asking, files)
@@ -65,16 +75,48 @@ def _each_finished_and_submitted_once(
     assert len(ledger["jobs"]) == count
 
 
+def _five_in_flight(console: Console) -> Callable[[], None]:
+    return lambda: wait_until(lambda: console.jobs.counts().get(JobStatus.PARSING, 0) >= 5)
+
+
 def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
-    make_console: Callable[..., Console], tmp_path: Path
+    make_console: Callable[..., Console],
 ) -> None:
     """After kill -9 with ten documents in flight, all finish; the simulator counts ten submits."""
     asking = make_console()
-    submission_id = _killed_while(
-        asking,
-        tmp_path / "data",
-        lambda: wait_until(lambda: asking.jobs.counts().get(JobStatus.PARSING, 0) >= 5),
-    )
+    submission_id = _killed_while(asking, _five_in_flight(asking))
+    successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
+    _each_finished_and_submitted_once(successor, submission_id)
+
+
+@pytest.mark.parametrize("older_steps", [False, True], ids=["same steps", "other steps"])
+def test_jobs_in_flight_survive_an_upgrade(
+    make_console: Callable[..., Console], tmp_path: Path, *, older_steps: bool
+) -> None:
+    """Jobs begun by other code finish under this code: also when its workflow had other steps."""
+    older = tmp_path / "older"
+    shutil.copytree(_HERE / "core", older / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    worker = older / "core" / "pipeline" / "worker.py"
+    source, begin = worker.read_text(), "            attempts = await DBOS.run_step_async("
+    assert begin in source
+    extra = "            job_id = str(job_id)\n"
+    if older_steps:
+        extra += '            await DBOS.run_step_async({"name": "greet"}, lambda: None)\n'
+    worker.write_text(source.replace(begin, extra + begin))
+    asking = make_console()
+    submission_id = _killed_while(asking, _five_in_flight(asking), code=older)
+    successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
+    _each_finished_and_submitted_once(successor, submission_id)
+
+
+def test_work_of_a_machine_that_went_silent_is_taken_over(
+    make_console: Callable[..., Console],
+) -> None:
+    """A dead process on another machine is known only by its silence; its work goes on elsewhere."""
+    asking = make_console()
+    submission_id = _killed_while(asking, _five_in_flight(asking))
+    with asking.store.write() as tx:
+        tx.execute(update(WorkerRow).values(host="another-machine"))
     successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
     _each_finished_and_submitted_once(successor, submission_id)
 
@@ -82,11 +124,11 @@ def test_ten_documents_survive_a_kill_and_each_is_submitted_once(
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10))
 def test_no_document_is_lost_or_submitted_twice_wherever_the_kill_falls(
-    make_console: Callable[..., Console], tmp_path: Path, seed: int
+    make_console: Callable[..., Console], seed: int
 ) -> None:
     """Killed at ten random moments, everything still finishes, each document submitted once."""
     moment_s = random.Random(seed).uniform(0.1, 3.0)
-    submission_id = _killed_while(make_console(), tmp_path / "data", lambda: time.sleep(moment_s))
+    submission_id = _killed_while(make_console(), lambda: time.sleep(moment_s))
     successor = make_console(worker=True, timeout_s=2, simulator=SimulatorConfig(pending_s=0.1))
     _each_finished_and_submitted_once(successor, submission_id)
 
@@ -104,11 +146,11 @@ def test_an_orderly_stop_goes_on_at_the_next_start(make_console: Callable[..., C
 
 
 def test_two_workers_share_the_work_and_submit_each_document_once(
-    make_console: Callable[..., Console], tmp_path: Path
+    make_console: Callable[..., Console],
 ) -> None:
     """A second process beside the first never repeats a step that costs money."""
     console = make_console(worker=True)
-    other = _start(tmp_path / "data")
+    other = _start(console)
     try:
         submission = submitted(console, {f"{n}.txt": f"document {n}".encode() for n in range(12)})
         view = finished(console, submission.id)

@@ -23,11 +23,9 @@ def _all_applied(console: Console, job_id: str) -> bool:
     return bool(found) and all(d.applied_at for d in found)
 
 
-def test_documents_become_markdown_announced_by_a_verified_webhook(
-    make_console: Maker, database_url: str
-) -> None:
+def test_documents_become_markdown_announced_by_a_verified_webhook(make_console: Maker) -> None:
     """Each document is submitted once, parsed, announced by a signed event, and billed."""
-    console = make_console(worker=True, database_url=database_url)
+    console = make_console(worker=True)
     submission = submitted(console, sample_documents())
     view = finished(console, submission.id)
     assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 3
@@ -52,9 +50,9 @@ def test_every_line_of_the_timeline_has_an_actor_and_a_cause(make_console: Maker
     assert all(entry.actor and entry.cause for entry in timeline)
 
 
-def test_a_double_click_makes_one_submission(make_console: Maker, database_url: str) -> None:
+def test_a_double_click_makes_one_submission(make_console: Maker) -> None:
     """The same press of Parse twice is paid once."""
-    console = make_console(database_url=database_url)
+    console = make_console()
     first = submitted(console, {"a.txt": b"hello"}, key="one press")
     second = submitted(console, {"a.txt": b"hello"}, key="one press")
     assert first.id == second.id
@@ -137,3 +135,13 @@ def test_the_simulator_names_itself(make_console: Maker) -> None:
     console = make_console(worker=True)
     answer = httpx.get(f"{console.simulator_url}/api/v2/parse/versions")
     assert "X-Parsedeck-Simulator" in answer.headers
+
+
+def test_calls_to_the_vendor_are_counted_by_outcome(make_console: Maker) -> None:
+    """Whoever watches /metrics sees how often the vendor was called, how it ended, how long it took."""
+    console = make_console(worker=True)
+    finished(console, submitted(console, {"a.txt": b"hello"}).id)
+    shown = console.metrics.text().decode()
+    labels = 'mode="mock",operation="submit",outcome="ok"'
+    assert f"parsedeck_vendor_calls_total{{{labels}}} 1.0" in shown
+    assert 'parsedeck_vendor_call_seconds_count{mode="mock",operation="submit"} 1.0' in shown
