@@ -156,7 +156,7 @@ def test_hostile_names_are_harmless(address: str, page: Page) -> None:
     page.get_by_role("button", name="Parse 5 documents for").click()
     expect(page.get_by_text("5 of 5 finished")).to_be_visible()
     expect(page.get_by_role("link", name="fdp.txt", exact=True)).to_be_visible()
-    expect(page.get_by_role("link", name="_b_bold", exact=False)).to_be_visible()
+    expect(page.get_by_role("link", name="b_ $1$.txt", exact=True)).to_be_visible()
 
 
 def test_a_browser_closed_in_mid_upload_leaves_nothing_behind(

@@ -31,8 +31,18 @@ __all__ = ["SYSTEM", "Driver", "Resources"]
 
 SYSTEM = Actor("system:pipeline", is_authenticated=True)
 
-_MARGIN = timedelta(seconds=30)
-_BETWEEN_LISTINGS = timedelta(seconds=20)
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """How long a request may stay on the wire after its timeout, and the time between two listings."""
+
+    margin: timedelta
+    between_listings: timedelta
+
+
+_FAR = _Patience(timedelta(seconds=30), timedelta(seconds=20))
+# Between two ports of one machine nothing stays on the wire.
+_LOOPBACK = _Patience(timedelta(seconds=3), timedelta(seconds=2))
 _MAX_SUBMITS = 3
 _LISTINGS_NEEDED = 2
 _STALLING = {UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
@@ -265,14 +275,15 @@ class Driver:
 
     async def _resubmit(self, job: Job, attempt: Attempt) -> float | None:
         document_s = await asyncio.to_thread(self._upload_s, job)
-        arrives_until = (attempt.intent_at or attempt.created_at) + document_s + _MARGIN
+        patience = _LOOPBACK if job.mode is Mode.MOCK else _FAR
+        arrives_until = (attempt.intent_at or attempt.created_at) + document_s + patience.margin
         now = self._r.clock()
         if now < arrives_until:
             return max(1.0, min(15.0, (arrives_until - now).total_seconds()))
         listings = attempt.polls + 1
         await asyncio.to_thread(self._update, attempt.id, polls=listings)
         if listings < _LISTINGS_NEEDED:
-            return _BETWEEN_LISTINGS.total_seconds()
+            return patience.between_listings.total_seconds()
         if attempt.submits >= _MAX_SUBMITS:
             what = "The outcome of the submit stayed unknown after three tries."
             step = "Look for it in LlamaParse's own history; retry when it is not there."

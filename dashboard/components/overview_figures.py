@@ -16,18 +16,20 @@ __all__ = ["show"]
 _IN_FLIGHT = (JobStatus.PARSE_QUEUED, JobStatus.PARSING, JobStatus.HANDING_OFF)
 _NOT_FIXED = (JobStatus.FAILED_PARSE, JobStatus.FAILED_HANDOFF, JobStatus.PARTLY_PARSED)
 _HOURS = 24
+# two of them stand side by side on a phone
+_WIDTH, _HEIGHT = 170, 164
 
 
 def show(console: Console, mode: Mode) -> None:
     """Spent today, submits this hour, in flight, failed; bars are the last 24 hours."""
     today, counts = console.spend.today(mode), console.jobs.counts()
     hours = console.spend.by_hour(mode, hours=_HOURS)
-    simulated = " (simulated)" if mode is Mode.MOCK else ""
+    simulated = ", simulated" if mode is Mode.MOCK else ""
     day, hour = today.use(Window.DAY, Unit.USD), today.use(Window.HOUR, Unit.SUBMITS)
     limit = Decimal(day.limit.amount) / 1_000_000 if day else Decimal(0)
     with st.container(horizontal=True):
         _figure(
-            f"Spent today{simulated}",
+            f"Spent{simulated}" if simulated else "Spent today",
             money(today.total_usd),
             f"{today.total_usd / limit:.0%} of {money(limit)}" if limit else "no limit",
             [float(h.usd) for h in hours],
@@ -52,6 +54,8 @@ def _figure(
         delta_color="off",
         delta_arrow="off",
         border=True,
+        width=_WIDTH,
+        height=_HEIGHT,
         # an empty day has no shape to show
         chart_data=bars if bars and any(bars) else None,
         chart_type="bar",

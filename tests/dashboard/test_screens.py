@@ -200,9 +200,7 @@ def test_numbers_read_well() -> None:
 
 
 def _all_text(app: AppTest) -> str:
-    return " ".join(
-        str(e.value) for kind in ("markdown", "caption", "metric") for e in app.get(kind)
-    )
+    return " ".join([e.value for e in app.markdown] + [e.value for e in app.caption])
 
 
 def test_whoever_comes_back_reads_what_happened_meanwhile(
