@@ -24,6 +24,7 @@ from core.engines.protocol import ParseEngine, WebhookTarget
 from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.driver import Resources
+from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.jobs import Jobs
@@ -260,6 +261,9 @@ class _Engines:
             simulated=is_mock,
             timeout_s=settings.timeout_s,
             max_retries=settings.max_retries,
+            pace=None
+            if is_mock
+            else StoredPace(self._console.store, key, settings.requests_per_minute),
             on_call=lambda operation, outcome, s: self._console.metrics.count_call(
                 label, operation, outcome, s
             ),

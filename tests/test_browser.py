@@ -97,6 +97,8 @@ def test_drop_three_documents_and_read_one(address: str, page: Page) -> None:
             foreign.append(r.url) if "127.0.0.1" not in r.url and r.url.startswith("http") else None
         ),
     )
+    # what the console's own policy stops never leaves the browser
+    page.on("requestfailed", lambda r: foreign.remove(r.url) if r.failure == "csp" else None)
     page.goto(address)
     expect(page.get_by_text("No jobs yet.")).to_be_visible()
     page.goto(f"{address}/submit")

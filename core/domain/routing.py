@@ -6,7 +6,7 @@ from enum import StrEnum
 from core.domain.documents import EngineName
 from core.domain.money import Price, Tier
 
-__all__ = ["Mode", "PlannedAttempt", "RouteFacts", "RoutePlan", "plan_route"]
+__all__ = ["MAX_PAGES_UNKNOWN", "Mode", "PlannedAttempt", "RouteFacts", "RoutePlan", "plan_route"]
 
 
 class Mode(StrEnum):
@@ -15,6 +15,10 @@ class Mode(StrEnum):
     REAL = "real"
     MOCK = "mock"
     HYBRID = "hybrid"
+
+
+MAX_PAGES_UNKNOWN = 1000
+"""What a document of unknown length is priced at, and the most pages of it that are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class RouteFacts:
     price: Price
     target_pages: tuple[int, ...] = ()
     vendor_is_configured: bool = True
-    max_pages: int = 1000
+    max_pages: int = MAX_PAGES_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,10 @@ class LocalEngine:
 
     # -- ParseEngine ------------------------------------------------------------------------------
 
+    async def turn(self) -> float:
+        """Nobody has to wait for a turn here."""
+        return 0.0
+
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Nothing is sent anywhere: the work is done when the result is fetched."""
         return _job(order.attempt_id)

@@ -11,7 +11,15 @@ from typing import Protocol
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.money import Tier
 
-__all__ = ["Content", "EngineJob", "EngineStatus", "ParseEngine", "ParseOrder", "WebhookTarget"]
+__all__ = [
+    "Content",
+    "EngineJob",
+    "EngineStatus",
+    "Pace",
+    "ParseEngine",
+    "ParseOrder",
+    "WebhookTarget",
+]
 
 
 class Content(Protocol):
@@ -26,6 +34,16 @@ class Content(Protocol):
 
     def as_file(self) -> AbstractContextManager[Path]:
         """A local path with exactly these bytes, valid within the context."""
+
+
+class Pace(Protocol):
+    """Who may call when, over all processes."""
+
+    async def turn(self) -> float:
+        """Take the next turn; seconds until it."""
+
+    async def hold(self, seconds: float) -> None:
+        """Nobody's turn comes before so many seconds from now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,7 @@ class ParseOrder:
     content: Content
     tier: Tier
     target_pages: str = ""
+    max_pages: int | None = None
     disable_cache: bool = False
     webhook: WebhookTarget | None = None
 
@@ -86,6 +105,9 @@ class ParseEngine(Protocol):
     """Submit, ask, fetch, find again, cancel. Every method may raise ``UpstreamError``."""
 
     name: EngineName
+
+    async def turn(self) -> float:
+        """Take the turn of a submit; seconds to wait before it is made."""
 
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Hand the document over; never retried inside.

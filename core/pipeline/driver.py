@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from core.clock import Clock, new_id
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, job_status_of
-from core.domain.routing import Mode
+from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.engines.protocol import (
     Content,
     EngineJob,
@@ -44,6 +44,7 @@ _FAR = _Patience(timedelta(seconds=30), timedelta(seconds=20))
 # Between two ports of one machine nothing stays on the wire.
 _LOOPBACK = _Patience(timedelta(seconds=3), timedelta(seconds=2))
 _MAX_SUBMITS = 3
+_WORTH_TELLING_S = 2.0
 _LISTINGS_NEEDED = 2
 _STALLING = {UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
 _DEADLINE = timedelta(hours=2)
@@ -137,9 +138,11 @@ class Driver:
     ) -> float | None:
         if attempt.cancel_requested_by and attempt.status is AttemptStatus.RESERVED:
             return await self._cancelled(job, attempt, attempt.cancel_requested_by)
+        engine = self._r.engine_of(job.mode, attempt.engine)
+        # before the intent: from then on the request must be on its way within its timeout
+        await self._wait_for_turn(job, await engine.turn())
         async with self._busy:
             # whatever can fail on our side fails before the intent is recorded
-            engine = self._r.engine_of(job.mode, attempt.engine)
             order = await asyncio.to_thread(self._order, job, attempt)
             if not await asyncio.to_thread(self._claim, job, attempt, owner_before):
                 return 1.0
@@ -156,6 +159,21 @@ class Driver:
             if has_event or taken.status.is_final
             else _next_poll(attempt, order.webhook is not None)
         )
+
+    async def _wait_for_turn(self, job: Job, wait_s: float) -> None:
+        if wait_s <= 0:
+            return
+        if wait_s > _WORTH_TELLING_S:
+            until = self._r.clock() + timedelta(seconds=wait_s)
+            reason = (
+                f"Waits for its turn until {until:%H:%M:%S} UTC: calls to LlamaParse are paced."
+            )
+            await asyncio.to_thread(self._tell, job.id, reason)
+        await asyncio.sleep(wait_s)
+
+    def _tell(self, job_id: str, reason: str) -> None:
+        with self._r.store.write() as tx:
+            jobs.update_job(tx, job_id, reason=reason, next_step="")
 
     def _claim(self, job: Job, attempt: Attempt, owner_before: str | None) -> bool:
         now = self._r.clock()
@@ -185,6 +203,7 @@ class Driver:
             content=self._r.blobs.content(document.sha256, document.size_bytes),
             tier=attempt.tier,
             target_pages=attempt.target_pages,
+            max_pages=MAX_PAGES_UNKNOWN if document.page_count is None else None,
             disable_cache=job.options.disable_cache,
             webhook=self._r.webhook_of(job.mode)
             if attempt.engine is EngineName.LLAMAPARSE

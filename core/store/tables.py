@@ -14,6 +14,7 @@ __all__ = [
     "JobRow",
     "LedgerRow",
     "ModeRow",
+    "PaceRow",
     "SettingRow",
     "SubmissionRow",
     "TransitionRow",
@@ -240,3 +241,13 @@ class VisitRow(SQLModel, table=True):
 
     actor: str = Field(primary_key=True)
     seen_at: datetime
+
+
+class PaceRow(SQLModel, table=True):
+    """The turns that calls on one key took last, in seconds since 1970; all processes share it."""
+
+    __tablename__ = "pace"
+
+    key: str = Field(primary_key=True)
+    turns: list[float] = Field(sa_column=Column(JSON, nullable=False))
+    not_before: float

@@ -60,3 +60,21 @@ def test_a_bill_that_comes_late_settles_late(make_console: Callable[..., Console
     assert today.reserved_usd > 0
     wait_until(lambda: console.spend.today(Mode.MOCK).settled_usd == today.reserved_usd)
     assert console.spend.today(Mode.MOCK).reserved_usd == 0
+
+
+def test_waiting_for_a_turn_is_visible_on_the_job(make_console: Callable[..., Console]) -> None:
+    """Past the pace a document waits, says so, and nothing of it was sent."""
+    with Served(_refusing(503)) as service:
+        console = make_console(
+            worker=True, api_key="llx-key", base_url=service.url, requests_per_minute=1
+        )
+        uploads = [
+            console.submissions.preflight(n, io.BytesIO(n.encode())) for n in ("a.txt", "b.txt")
+        ]
+        quote = console.submissions.quote(uploads, Tier.AGENTIC, Mode.REAL, parse_again=True)
+        ids = console.submissions.submit(quote, ALICE, "press").job_ids
+        wait_until(
+            lambda: any("Waits for its turn" in console.jobs.view(i).job.reason for i in ids)
+        )
+        waiting = next(i for i in ids if "Waits for its turn" in console.jobs.view(i).job.reason)
+        assert console.jobs.view(waiting).attempts[0].submits == 0

@@ -20,9 +20,10 @@ from core.engines.llamaparse.failures import (
 )
 from core.engines.llamaparse.upload import UploadBody
 from core.engines.llamaparse.wire import SIMULATOR_HEADER
-from core.errors import SettingsError, SimulatorRefused, UpstreamError
+from core.engines.protocol import Pace
+from core.errors import SettingsError, SimulatorRefused, UpstreamError, UpstreamKind
 
-__all__ = ["Account", "Calls", "OnCall", "Params"]
+__all__ = ["Account", "Calls", "OnCall", "Params", "Unpaced"]
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -54,6 +55,17 @@ class Account:
             raise SettingsError(_KEY_VARIABLE, _BAD_KEY, _KEY_STEP)
 
 
+class Unpaced:
+    """No pace: every call may be made at once."""
+
+    async def turn(self) -> float:
+        """Now."""
+        return 0.0
+
+    async def hold(self, seconds: float) -> None:
+        """There is nobody to hold."""
+
+
 class Calls:
     """Calls to one account over one connection pool. Belongs to one event loop."""
 
@@ -67,6 +79,7 @@ class Calls:
         transport: httpx.AsyncBaseTransport | None,
         clock: Clock,
         on_call: OnCall,
+        pace: Pace,
     ) -> None:
         self._account = account
         self._timeout_s = timeout_s
@@ -74,6 +87,8 @@ class Calls:
         self._retry_pause_s = retry_pause_s
         self._clock = clock
         self._on_call = on_call
+        self._pace = pace
+        self._throttled = 0
         self._client = httpx.AsyncClient(
             base_url=account.base_url,
             headers={
@@ -105,6 +120,7 @@ class Calls:
             wait_jitter=self._retry_pause_s,
         ):
             with attempt:
+                await self._take_turn()
                 request = self._client.build_request(
                     "GET", path, params=dict(params or {}), timeout=self._timeouts(self._timeout_s)
                 )
@@ -113,13 +129,17 @@ class Calls:
 
     async def post(self, operation: str, path: str) -> httpx.Response:
         """A call without a body that is made once."""
+        await self._take_turn()
         request = self._client.build_request("POST", path, timeout=self._timeouts(self._timeout_s))
         return await self._send(operation, request, self._timeout_s)
 
     async def submit(
         self, path: str, body: UploadBody, deadline_s: float, secret: str
     ) -> httpx.Response:
-        """Send a document, once. An answer that is lost leaves ``outcome_unknown`` behind."""
+        """Send a document, once. An answer that is lost leaves ``outcome_unknown`` behind.
+
+        Its turn was taken before: after the intent is on record nothing may wait.
+        """
         request = self._client.build_request(
             "POST", path, content=body, headers=body.headers, timeout=self._timeouts(deadline_s)
         )
@@ -138,12 +158,31 @@ class Calls:
         try:
             response = await self._answer(request, deadline_s, is_submit=is_submit, hidden=hidden)
             outcome = "ok"
+            self._throttled = 0
         except UpstreamError as error:
             outcome = error.kind.value
+            if error.kind is UpstreamKind.RATE_LIMITED:
+                await self._slow_down(error)
             raise
         finally:
             self._on_call(operation, outcome, time.perf_counter() - began)
         return response
+
+    async def turn(self) -> float:
+        """Take a turn; seconds until it."""
+        return await self._pace.turn()
+
+    async def _take_turn(self) -> None:
+        wait_s = await self._pace.turn()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    async def _slow_down(self, error: UpstreamError) -> None:
+        """All processes rest: as long as the service asks, else ever longer while it goes on."""
+        self._throttled += 1
+        asked = error.retry_after_s
+        rest = 2.0**self._throttled if asked is None else asked
+        await self._pace.hold(min(rest, _LONGEST_PAUSE_S))
 
     async def _answer(
         self, request: httpx.Request, deadline_s: float, *, is_submit: bool, hidden: Sequence[str]

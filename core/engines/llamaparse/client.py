@@ -14,11 +14,11 @@ from core.clock import Clock, utc_now
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.money import Tier
 from core.engines.llamaparse.answers import engine_job_of, parsed_document_of
-from core.engines.llamaparse.calls import Account, Calls, OnCall, Params
+from core.engines.llamaparse.calls import Account, Calls, OnCall, Params, Unpaced
 from core.engines.llamaparse.failures import malformed, result_missing
 from core.engines.llamaparse.upload import UploadBody
 from core.engines.llamaparse.wire import JobAnswer, JobList, configuration_of
-from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.engines.protocol import EngineJob, EngineStatus, Pace, ParseOrder
 from core.errors import UpstreamError, UpstreamKind
 
 __all__ = ["LlamaParseEngine"]
@@ -39,8 +39,9 @@ class LlamaParseEngine:
 
     ``simulated`` says which of the two must answer: with it the simulator and nothing else, without
     it anything but the simulator. Who answers is known before the first document is sent. ``on_call``
-    hears of every call: operation, ``ok`` or the kind of failure, seconds. Raises ``SettingsError``
-    for a key that cannot be one.
+    hears of every call: operation, ``ok`` or the kind of failure, seconds. ``pace`` is asked before
+    each call; without one, calls are made at once. Raises ``SettingsError`` for a key that cannot be
+    one.
     """
 
     name = EngineName.LLAMAPARSE
@@ -57,6 +58,7 @@ class LlamaParseEngine:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock = utc_now,
         on_call: OnCall = _ignore,
+        pace: Pace | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._max_retries = max_retries
@@ -70,11 +72,16 @@ class LlamaParseEngine:
             transport=transport,
             clock=clock,
             on_call=on_call,
+            pace=pace or Unpaced(),
         )
 
     def submit_deadline_s(self, size_bytes: int) -> float:
         """How long a submit of that size may take; after that it can no longer arrive."""
         return self._timeout_s + size_bytes / _SLOWEST_UPLOAD_BYTES_PER_S
+
+    async def turn(self) -> float:
+        """Take the turn of a submit; seconds to wait before it is made."""
+        return await self._calls.turn()
 
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Upload and create in one request, never repeated here.

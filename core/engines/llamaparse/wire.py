@@ -74,7 +74,8 @@ class _Answer(BaseModel):
 class PageRanges(_Request):
     """Which pages to parse, 1-based."""
 
-    target_pages: str
+    target_pages: str | None = None
+    max_pages: int | None = None
 
 
 class WebhookConfiguration(_Request):
@@ -175,9 +176,14 @@ def configuration_of(order: ParseOrder) -> ParseConfiguration:
     webhooks = target and [
         WebhookConfiguration(webhook_url=target.url, webhook_signing_secret=target.secret)
     ]
+    pages = None
+    if order.target_pages:
+        pages = PageRanges(target_pages=order.target_pages)
+    elif order.max_pages:
+        pages = PageRanges(max_pages=order.max_pages)
     return ParseConfiguration(
         tier=order.tier.value,
-        page_ranges=PageRanges(target_pages=order.target_pages) if order.target_pages else None,
+        page_ranges=pages,
         disable_cache=order.disable_cache or None,
         user_metadata={ATTEMPT_KEY: order.attempt_id},
         webhook_configurations=webhooks,

@@ -1,0 +1,68 @@
+"""Turns for calls on one key: never more than so many in any minute, over all processes."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert as insert_postgres
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+from sqlmodel import col
+
+from core.store.engine import Transaction
+from core.store.tables import PaceRow
+
+__all__ = ["Turn", "hold", "take_turn"]
+
+_MINUTE_S = 60.0
+_CLOCK_JUMP_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a call may be made, in seconds since 1970, and how many seconds that is from now."""
+
+    at: float
+    wait_s: float
+
+
+def take_turn(tx: Transaction, key: str, per_minute: int) -> Turn:
+    """The next free turn; it is taken, whether or not the call is then made.
+
+    A sliding window: the turn is at least a minute after the ``per_minute``-th turn before it. A
+    bucket that refills would let nearly twice as many through in the minute after a rest.
+    """
+    row, now = _locked(tx, key), _now(tx)
+    # turns far ahead of the clock were taken before it was set back
+    turns = [turn for turn in row.turns if turn < now + _CLOCK_JUMP_S]
+    at = max(now, row.not_before if row.not_before < now + _CLOCK_JUMP_S else now)
+    if turns:
+        at = max(at, turns[-1])
+    if len(turns) >= per_minute:
+        at = max(at, turns[-per_minute] + _MINUTE_S)
+    row.turns = [*turns, at][-per_minute:]
+    tx.add(row)
+    return Turn(at, at - now)
+
+
+def hold(tx: Transaction, key: str, seconds: float) -> None:
+    """No turn for anybody before so many seconds from now."""
+    row = _locked(tx, key)
+    row.not_before = max(row.not_before, _now(tx) + seconds)
+    tx.add(row)
+
+
+def _locked(tx: Transaction, key: str) -> PaceRow:
+    is_postgres = tx.get_bind().dialect.name == "postgresql"
+    insert = insert_postgres if is_postgres else insert_sqlite
+    first = insert(PaceRow).values(key=key, turns=[], not_before=0.0)
+    tx.execute(first.on_conflict_do_nothing(index_elements=["key"]))
+    query = select(PaceRow).where(col(PaceRow.key) == key)
+    row: PaceRow = tx.execute(query.with_for_update() if is_postgres else query).scalar_one()
+    return row
+
+
+def _now(tx: Transaction) -> float:
+    if tx.get_bind().dialect.name == "postgresql":
+        # one clock for all machines; not now(), which stands still within a transaction
+        return float(tx.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    return time.time()
