@@ -162,6 +162,7 @@ class Attempt:
     vendor_job_id: str | None = None
     submitted_at: datetime | None = None
     deadline_at: datetime | None = None
+    asked_at: datetime | None = None
     polls: int = 0
     finished_at: datetime | None = None
     error_kind: str = ""

@@ -349,9 +349,11 @@ class Driver:
                 code = said.error_code or "vendor_failure"
                 step = "See the message, mend the document, then retry it."
                 return await self._fail(job, attempt, code, said.error_message or code, step)
-        if attempt.deadline_at is not None and self._r.clock() > attempt.deadline_at:
+        now = self._r.clock()
+        deadline = _deadline(attempt, now)
+        await asyncio.to_thread(self._still_running, job, attempt, said, deadline)
+        if now > deadline:
             return await self._overdue(job, attempt)
-        await asyncio.to_thread(self._still_running, job, attempt, said)
         return _next_poll(attempt, attempt.webhook_expected)
 
     async def _overdue(self, job: Job, attempt: Attempt) -> float | None:
@@ -360,9 +362,14 @@ class Driver:
         self._log.warning("deadline passed", job_id=job.id)
         return 5.0
 
-    def _still_running(self, job: Job, attempt: Attempt, said: EngineJob) -> None:
+    def _still_running(
+        self, job: Job, attempt: Attempt, said: EngineJob, deadline: datetime
+    ) -> None:
+        now = self._r.clock()
         with self._r.store.write() as tx:
-            jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
+            jobs.update_attempt(
+                tx, attempt.id, polls=attempt.polls + 1, asked_at=now, deadline_at=deadline
+            )
             jobs.update_job(tx, job.id, reason="", next_step="")
             self._apply_events(tx, job, attempt, f"asked: {said.status.value}")
 
@@ -572,6 +579,15 @@ class Driver:
     def _update(self, attempt_id: str, **facts: object) -> None:
         with self._r.store.write() as tx:
             jobs.update_attempt(tx, attempt_id, **facts)
+
+
+def _deadline(attempt: Attempt, now: datetime) -> datetime:
+    """The attempt's deadline, later by the time in which nobody could ask the vendor about it."""
+    heard_at = attempt.asked_at or attempt.submitted_at or now
+    planned = timedelta(seconds=_next_poll(attempt, attempt.webhook_expected))
+    in_the_dark = now - heard_at - planned
+    deadline = attempt.deadline_at or now + _DEADLINE
+    return deadline + in_the_dark if in_the_dark > _FAR.margin else deadline
 
 
 def _next_poll(attempt: Attempt, webhook: bool) -> float:

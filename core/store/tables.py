@@ -111,6 +111,7 @@ class AttemptRow(SQLModel, table=True):
     vendor_job_id: str | None = Field(unique=True)
     submitted_at: datetime | None
     deadline_at: datetime | None
+    asked_at: datetime | None
     polls: int
     finished_at: datetime | None
     error_kind: str
