@@ -1,0 +1,291 @@
+"""Our client beside the official SDK: the same simulator, the same documents, the same rhythm of polls.
+
+Each contender is a process of its own, so that its CPU and memory are its own. The SDK's ``parse``
+waits a second and more between polls; both contenders ask every quarter of a second instead, so that
+the comparison is one of work and not of naps.
+"""
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from core.domain.money import Tier
+from core.engines.llamaparse import LlamaParseEngine
+from core.engines.protocol import EngineStatus, ParseOrder
+from core.pipeline.pacing import StoredPace
+from core.serving import Served
+from core.store import Store
+
+__all__ = ["run"]
+
+_DOCUMENTS = 200
+_AT_ONCE = 16
+_POLL_S = 0.25
+_BIG_BYTES = 400 * 1024 * 1024
+_CALLS = 300
+_KEY = SecretStr("llx-bench")
+_MB = 1024 * 1024
+
+
+def run() -> Iterator[dict[str, object]]:
+    """Wall, CPU and memory of 200 documents; memory of one large upload; time added to a call."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(_DOCUMENTS):
+            text = f"# Document {number}\n\n" + f"line of document {number}\n" * 400
+            (folder / f"{number}.md").write_text(text)
+        with _simulator(folder / "simulator") as url:
+            ours = _contend("ours", url, folder)
+            theirs = _contend("sdk", url, folder)
+    for what, unit, goal in (("wall", "s", 0.8), ("cpu", "s", 0.8), ("memory", "mb", 0.6)):
+        yield {
+            "figure": f"client, {_DOCUMENTS} documents at concurrency {_AT_ONCE}, {what}, beside llama-cloud",
+            "unit": unit,
+            "ours": ours[what],
+            "theirs": theirs[what],
+            "ratio": round(ours[what] / max(theirs[what], 0.01), 2),
+            "goal": f"at most {goal}",
+        }
+    with Served(_sink()) as sink:
+        grown = _contend("big", sink.url, Path())["memory"]
+        yield {
+            "figure": f"client, memory above idle while uploading one {_BIG_BYTES // _MB} MB file",
+            "mb": grown,
+            "goal": "at most 40",
+        }
+        yield asyncio.run(_added_ms(sink.url))
+    yield _turn_ms()
+
+
+class _File:
+    """A file on the disk as the content of an order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size_bytes = path.stat().st_size
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        with self._path.open("rb") as file:
+            while piece := file.read(256 * 1024):
+                yield piece
+
+    @contextmanager
+    def as_file(self) -> Iterator[Path]:
+        yield self._path
+
+
+class _Zeros:
+    """A large document that is nowhere."""
+
+    size_bytes = _BIG_BYTES
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        piece = bytes(256 * 1024)
+        for _ in range(_BIG_BYTES // len(piece)):
+            yield piece
+
+    def as_file(self) -> AbstractContextManager[Path]:
+        raise NotImplementedError
+
+
+@contextmanager
+def _simulator(folder: Path) -> Iterator[str]:
+    folder.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.client", "simulator", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process.stdout.readline().strip() if process.stdout else ""
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _contend(who: str, url: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.client", who, url, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _sink() -> Starlette:
+    async def answer(request: Request) -> Response:
+        async for _piece in request.stream():
+            pass
+        return JSONResponse({"id": "pjb-1", "project_id": "prj-1", "status": "PENDING"})
+
+    async def job(_request: Request) -> Response:
+        return JSONResponse({"job": {"id": "pjb-1", "project_id": "prj-1", "status": "PENDING"}})
+
+    return Starlette(
+        routes=[
+            Route("/api/v2/parse/upload", answer, methods=["POST"]),
+            Route("/api/v2/parse/{job}", job),
+        ]
+    )
+
+
+async def _added_ms(url: str) -> dict[str, object]:
+    """A status call of the engine beside the same GET made with httpx2 alone, in turns."""
+    engine = LlamaParseEngine(url, _KEY)
+    ours = plain = 0.0
+    async with httpx.AsyncClient() as client:
+        for _ in range(_CALLS):
+            began = time.perf_counter()
+            await engine.status("pjb-1")
+            ours += time.perf_counter() - began
+            began = time.perf_counter()
+            await client.get(f"{url}/api/v2/parse/pjb-1", params={"expand": "usage"})
+            plain += time.perf_counter() - began
+    await engine.close()
+    return {
+        "figure": "client, failure handling: time added to a call, beside httpx2 alone",
+        "ms": round((ours - plain) / _CALLS * 1000, 2),
+        "goal": "at most 1",
+    }
+
+
+def _turn_ms() -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/pace.sqlite")
+
+        async def take() -> float:
+            pace = StoredPace(store, _KEY, 60)
+            await pace.turn()
+            began = time.perf_counter()
+            for _ in range(_CALLS):
+                await pace.turn()
+            return time.perf_counter() - began
+
+        took = asyncio.run(take())
+        store.close()
+    return {
+        "figure": "client, pacing: time to take a turn, SQLite",
+        "ms": round(took / _CALLS * 1000, 2),
+        "goal": "at most 1",
+    }
+
+
+# -- contenders ---------------------------------------------------------------------------------------
+
+
+async def _ours(url: str, folder: Path) -> None:
+    engine = LlamaParseEngine(url, _KEY, simulated=True)
+
+    async def one(path: Path) -> None:
+        order = ParseOrder(
+            f"att-{path.stem}", path.name, "text/markdown", _File(path), Tier.AGENTIC
+        )
+        job = await engine.submit(order)
+        while job.status is not EngineStatus.COMPLETED:
+            await asyncio.sleep(_POLL_S)
+            job = await engine.status(job.vendor_job_id)
+        result = await engine.fetch(job.vendor_job_id, order)
+        path.with_suffix(".ours").write_text("\n".join(page.markdown for page in result.pages))
+
+    await _all(one, folder)
+    await engine.close()
+
+
+async def _sdk(url: str, folder: Path) -> None:
+    from llama_cloud import AsyncLlamaCloud  # noqa: PLC0415 - only this contender pays for it
+
+    async with AsyncLlamaCloud(api_key=_KEY.get_secret_value(), base_url=url) as client:
+
+        async def one(path: Path) -> None:
+            job = await client.parsing.create(tier="agentic", version="latest", upload_file=path)
+            status = job.status
+            while status != "COMPLETED":
+                await asyncio.sleep(_POLL_S)
+                status = (await client.parsing.get(job.id)).job.status
+            result = await client.parsing.get(job.id, expand=["markdown", "text", "usage"])
+            pages = result.markdown.pages if result.markdown else []
+            path.with_suffix(".sdk").write_text(
+                "\n".join(getattr(p, "markdown", "") for p in pages)
+            )
+
+        await _all(one, folder)
+
+
+async def _all(one: Callable[[Path], Awaitable[None]], folder: Path) -> None:
+    places, paths = asyncio.Semaphore(_AT_ONCE), await asyncio.to_thread(_documents, folder)
+
+    async def placed(path: Path) -> None:
+        async with places:
+            await one(path)
+
+    await asyncio.gather(*(placed(path) for path in paths))
+
+
+def _documents(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.md"))
+
+
+async def _big(url: str, _folder: Path) -> None:
+    engine = LlamaParseEngine(url, _KEY, timeout_s=300)
+    await engine.status("pjb-1")
+    await engine.submit(ParseOrder("att-big", "big.bin", "text/plain", _Zeros(), Tier.FAST))
+    await engine.close()
+
+
+def _serve(folder: str) -> None:
+    from core.engines.local import LocalEngine  # noqa: PLC0415 - only the simulator reads documents
+    from core.simulator import SimulatorConfig, create_simulator  # noqa: PLC0415
+
+    app = create_simulator(SimulatorConfig(cache=False), Path(folder), LocalEngine().read)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+
+    async def serve() -> None:
+        task = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        print(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", flush=True)
+        await task
+
+    asyncio.run(serve())
+
+
+def _contender(who: str, url: str, folder: Path) -> None:
+    work = {"ours": _ours, "sdk": _sdk, "big": _big}[who]
+    if who == "sdk":
+        import llama_cloud  # noqa: F401, PLC0415 - importing it is not part of the work
+    # from here on the kernel counts the peak anew: what the imports needed is not part of the work
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    idle_mb, idle = _peak_mb(), resource.getrusage(resource.RUSAGE_SELF)
+    began = time.perf_counter()
+    asyncio.run(work(url, folder))
+    wall = time.perf_counter() - began
+    end = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = end.ru_utime + end.ru_stime - idle.ru_utime - idle.ru_stime
+    grown = round(_peak_mb() - idle_mb, 1)
+    print(json.dumps({"wall": round(wall, 2), "cpu": round(cpu, 2), "memory": grown}))
+
+
+def _peak_mb() -> float:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "simulator":
+        _serve(sys.argv[2])
+    else:
+        _contender(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
