@@ -131,8 +131,16 @@ def parse(
 def simulator(
     port: Annotated[int, typer.Option(help="Where to listen, on loopback.")] = 9700,
     api_key: Annotated[str, typer.Option(help="Accept only this key.")] = "",
+    webhook_secret: Annotated[
+        str, typer.Option(help="Sign the events of jobs that bring no secret.")
+    ] = "",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=NUMBER[@OPERATION], such as lost_answer=0.3@submit."),
+    ] = None,
+    seed: Annotated[str, typer.Option(help="Draw ids and faults from this seed.")] = "",
 ) -> None:
-    """The LlamaCloud look-alike on its own."""
+    """The LlamaCloud look-alike on its own; PUT /__simulator/faults changes its faults."""
     import uvicorn  # noqa: PLC0415
 
     from core.engines.local import LocalEngine  # noqa: PLC0415
@@ -144,7 +152,13 @@ def simulator(
     folder.mkdir(parents=True, exist_ok=True)
     local = LocalEngine()
     try:
-        look_alike = create_simulator(SimulatorConfig(api_key=api_key), folder, local.read)
+        config = SimulatorConfig(
+            seed=seed, api_key=api_key, webhook_secret=webhook_secret, faults=tuple(fault or ())
+        )
+        try:
+            look_alike = create_simulator(config, folder, local.read)
+        except ValueError as error:
+            raise ConsoleError(str(error)) from error
         typer.echo(f"The simulator listens on http://127.0.0.1:{port}")
         uvicorn.Server(server_config(look_alike, port=port)).run()
     finally:

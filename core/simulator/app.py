@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.clock import Clock, utc_now
 from core.simulator.config import Reader, SimulatorConfig
+from core.simulator.faults import Faults, FaultSpec, Faulty
 from core.simulator.routes import ROUTES, Desk, Refused
 from core.simulator.runner import Runner
 from core.simulator.sender import Sender
@@ -33,13 +34,16 @@ def create_simulator(
     """A simulator that keeps all it knows in ``folder`` and reads documents with ``reader``.
 
     Its back office runs on the server's event loop between the start and the end of its lifespan.
-    Several processes may serve the same folder; after a crash the next one goes on.
+    Several processes may serve the same folder; after a crash the next one goes on. Raises
+    ``ValueError`` for a fault that is not one.
     """
+    faults = Faults((FaultSpec.parse(fault) for fault in config.faults), config.seed)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         state = await asyncio.to_thread(State, folder, config.seed, config.lease_s, config.events)
-        sender = Sender(state, config)
+        app.state.faults = faults
+        sender = Sender(state, config, faults=faults)
         try:
             async with Runner(state, config, reader, sender, clock) as runner:
                 app.state.desk = Desk(config, state, runner)
@@ -51,7 +55,11 @@ def create_simulator(
     return Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(_Named), Middleware(_Keyed, api_key=config.api_key)],
+        middleware=[
+            Middleware(_Named),
+            Middleware(_Keyed, api_key=config.api_key),
+            Middleware(Faulty, faults=faults),
+        ],
         exception_handlers={
             Refused: _refused,
             HTTPException: _http_error,

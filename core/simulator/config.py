@@ -20,7 +20,8 @@ class SimulatorConfig:
     """How the simulator behaves. The defaults answer at once, as a test wants it.
 
     ``seed`` makes ids predictable; when it is empty one is drawn for the folder and kept there, so
-    that the ids of two folders never meet. An empty ``api_key`` accepts every bearer.
+    that the ids of two folders never meet. An empty ``api_key`` accepts every bearer. ``webhook_secret`` signs
+    the events of jobs that bring none. ``faults`` are written as ``core.simulator.faults`` says.
     """
 
     seed: str = ""
@@ -38,3 +39,5 @@ class SimulatorConfig:
     webhook_waits_s: tuple[float, ...] = (1.0, 2.0)
     webhook_timeout_s: float = 30.0
     lease_s: float = 3.0
+    webhook_secret: str = field(default="", repr=False)
+    faults: tuple[str, ...] = ()

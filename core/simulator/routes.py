@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.simulator.config import SimulatorConfig
+from core.simulator.faults import faults_route
 from core.simulator.records import JobQuery, NewJob, SimJob
 from core.simulator.requests import Configuration, problems_of
 from core.simulator.results import expanded, job_json, load
@@ -178,6 +179,7 @@ ROUTES = (
     Route("/api/v2/parse/{job_id}", delete, methods=["DELETE"]),
     Route("/__simulator/ledger", ledger),
     Route("/__simulator/health", health),
+    Route("/__simulator/faults", faults_route, methods=["GET", "PUT"]),
 )
 
 

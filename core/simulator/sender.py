@@ -6,6 +6,7 @@ import json
 import httpx2 as httpx
 
 from core.simulator.config import SimulatorConfig
+from core.simulator.faults import FaultName, Faults
 from core.simulator.records import Delivery
 from core.simulator.state import State
 from core.telemetry import log
@@ -25,8 +26,11 @@ def body_of(payload: str, output_format: str | None) -> bytes:
     return (payload if output_format == "json" else json.dumps(payload)).encode()
 
 
-def headers_of(delivery: Delivery, body: bytes) -> dict[str, str]:
-    """What the service sends along; its own headers win over the receiver's extra ones."""
+def headers_of(delivery: Delivery, body: bytes, secret: str = "") -> dict[str, str]:
+    """What the service sends along; its own headers win over the receiver's extra ones.
+
+    Signed with the job's own secret, or with ``secret`` when it brought none.
+    """
     entry = delivery.target
     headers = {
         "Content-Type": "application/json",
@@ -34,8 +38,9 @@ def headers_of(delivery: Delivery, body: bytes) -> dict[str, str]:
         "X-Webhook-Event-ID": delivery.event_id,
         "X-Webhook-Event-Type": delivery.event_type,
     }
-    if entry.webhook_signing_secret:
-        headers[VENDOR_HEADER] = sign(entry.webhook_signing_secret, body)
+    key = entry.webhook_signing_secret or secret
+    if key:
+        headers[VENDOR_HEADER] = sign(key, body)
     ours = {name.lower() for name in headers}
     extra = {k: v for k, v in (entry.webhook_headers or {}).items() if k.lower() not in ours}
     return {**extra, **headers}
@@ -49,8 +54,11 @@ class Sender:
         state: State,
         config: SimulatorConfig,
         transport: httpx.AsyncBaseTransport | None = None,
+        faults: Faults | None = None,
     ) -> None:
         self._state = state
+        self._faults = faults or Faults()
+        self._secret = config.webhook_secret
         self._waits_s = config.webhook_waits_s
         self._timeout_s = config.webhook_timeout_s
         self._client = httpx.AsyncClient(
@@ -67,7 +75,15 @@ class Sender:
 
     async def send(self, delivery: Delivery) -> None:
         """Try until a 2xx, or until the tries are used up."""
+        if self._faults.hits(FaultName.WEBHOOK_LOST):
+            await asyncio.to_thread(self._state.tried, delivery.id, "given_up", 0, "fault: lost")
+            return
+        await asyncio.sleep(self._faults.seconds(FaultName.WEBHOOK_LATE))
         body = body_of(delivery.payload, delivery.target.webhook_output_format)
+        if self._faults.hits(FaultName.WEBHOOK_DOUBLE_ENCODED):
+            body = json.dumps(body.decode()).encode()
+        if self._faults.hits(FaultName.WEBHOOK_TWICE):
+            await self._attempt(delivery, body)
         attempts = delivery.attempts
         while True:
             answer, is_delivered = await self._attempt(delivery, body)
@@ -88,7 +104,9 @@ class Sender:
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> tuple[str, bool]:
         try:
-            headers = headers_of(delivery, body)
+            headers = headers_of(delivery, body, self._secret)
+            if self._faults.hits(FaultName.WEBHOOK_WRONG_SIGNATURE):
+                headers[VENDOR_HEADER] = sign("somebody else's secret", body)
             async with asyncio.timeout(self._timeout_s):
                 request = self._client.build_request(
                     "POST", delivery.target.webhook_url, content=body, headers=headers
