@@ -37,7 +37,9 @@ _POLICY = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_THEME = Path(__file__).parents[1] / ".streamlit" / "config.toml"
+_HERE = Path(__file__).parent
+# in a checkout where Streamlit's own command looks for it; in a wheel beside this file
+_THEMES = (_HERE.parent / ".streamlit" / "config.toml", _HERE / "config.toml")
 
 
 def create_app(console: Console) -> ASGIApp:
@@ -45,7 +47,7 @@ def create_app(console: Console) -> ASGIApp:
     install(console)
     # Started from another folder Streamlit finds neither theme nor upload cap: hand them over.
     bootstrap.load_config_options(_options(console.settings.max_upload_mb))
-    screens = App(Path(__file__).parent / "app.py")
+    screens = App(_HERE / "app.py")
     parent = Starlette(
         routes=[*all_routes(console), Mount("/", app=screens)], lifespan=screens.lifespan()
     )
@@ -93,7 +95,8 @@ def _is_local(scope: Scope) -> bool:
 
 
 def _options(max_upload_mb: int) -> dict[str, Any]:
-    options = _flat(tomllib.loads(_THEME.read_text()))
+    theme = next(path for path in _THEMES if path.exists())
+    options = _flat(tomllib.loads(theme.read_text()))
     return {**options, "server.maxUploadSize": max_upload_mb}
 
 

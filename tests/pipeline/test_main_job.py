@@ -40,6 +40,16 @@ def test_documents_become_markdown_announced_by_a_verified_webhook(make_console:
     assert console.spend.today(Mode.MOCK).settled_usd == submission.estimated_usd
 
 
+def test_documents_and_results_may_live_in_a_bucket(make_console: Maker, bucket: str) -> None:
+    """With an object store the main job is the same: upload, parse, read, download."""
+    console = make_console(worker=True, blob_url=bucket)
+    view = finished(console, submitted(console, sample_documents()).id)
+    assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * 3
+    assert all(console.jobs.result(job).pages for job in view.jobs)
+    assert console.jobs.original(view.jobs[0]) == sample_documents()[view.jobs[0].name]
+    assert not (console.settings.data_dir / "blobs").exists()
+
+
 def test_every_line_of_the_timeline_has_an_actor_and_a_cause(make_console: Maker) -> None:
     """Every state change has an actor and a cause."""
     console = make_console(worker=True)
