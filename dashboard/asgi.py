@@ -13,6 +13,7 @@ from streamlit.web import bootstrap
 
 from core.api import all_routes
 from core.console import Console
+from dashboard.preload import link_header
 from dashboard.runtime import install
 
 __all__ = ["LocalOnly", "create_app"]
@@ -59,11 +60,12 @@ class LocalOnly:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._link = link_header()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass local requests on."""
         if scope["type"] == "lifespan" or _is_local(scope):
-            await self._app(scope, receive, _with_policy(send))
+            await self._app(scope, receive, _with_headers(send, self._link))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -75,13 +77,18 @@ class LocalOnly:
             await answer(scope, receive, send)
 
 
-def _with_policy(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
+def _with_headers(send: Send, link: bytes) -> Send:
+    async def headed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *_POLICY]}
+            headers = [*message.get("headers", []), *_POLICY]
+            if link and any(
+                k == b"content-type" and v.startswith(b"text/html") for k, v in headers
+            ):
+                headers.append((b"link", link))
+            message = {**message, "headers": headers}
         await send(message)
 
-    return guarded
+    return headed
 
 
 def _is_local(scope: Scope) -> bool:

@@ -201,6 +201,19 @@ def test_every_screen_shows_without_an_error(
     window.close()
 
 
+def test_what_the_overview_needs_is_announced_with_the_page(address: str, page: Page) -> None:
+    """The code of the first elements comes with the page, not in a second round; all of it is used."""
+    announced = re.findall(r"<([^>]+)>; rel=modulepreload", httpx.get(address).headers["link"])
+    assert any("/Metric." in path for path in announced)
+    assert all(httpx.get(f"{address}{path}").is_success for path in announced)
+    page.goto(address)
+    expect(page.get_by_text("Submits this hour")).to_be_visible()
+    script = "performance.getEntriesByType('resource').map(e => [new URL(e.name).pathname, e.startTime])"
+    began = dict(page.evaluate(script))
+    connected = began["/_stcore/health"]
+    assert all(began[path] < connected for path in announced)
+
+
 def test_a_job_that_does_not_exist_says_so(address: str, page: Page) -> None:
     """A wrong link ends in a sentence, not in a traceback."""
     page.goto(f"{address}/job?job=job-none")
