@@ -208,7 +208,9 @@ def test_what_the_overview_needs_is_announced_with_the_page(address: str, page: 
     assert all(httpx.get(f"{address}{path}").is_success for path in announced)
     page.goto(address)
     expect(page.get_by_text("Submits this hour")).to_be_visible()
-    script = "performance.getEntriesByType('resource').map(e => [new URL(e.name).pathname, e.startTime])"
+    script = (
+        "performance.getEntriesByType('resource').map(e => [new URL(e.name).pathname, e.startTime])"
+    )
     began = dict(page.evaluate(script))
     connected = began["/_stcore/health"]
     assert all(began[path] < connected for path in announced)

@@ -31,7 +31,9 @@ def show(jobs: Sequence[Job], console: Console, actor: Actor) -> None:
         if running:
             _cancel(running, console, actor)
         if ready and st.button(
-            f"Parse {len(ready)} again…", key="parse-again", icon=":material/refresh:"
+            f"Parse {len(ready)} again…" if len(ready) > 1 else "Parse again…",
+            key="parse-again",
+            icon=":material/refresh:",
         ):
             # Submit shows the price and asks, as for any other document
             uploads.preload([job.id for job in ready])

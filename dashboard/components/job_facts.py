@@ -32,9 +32,10 @@ def show(view: JobView, console: Console, actor: Actor) -> None:
         st.caption(" · ".join(plain(fact) for fact in facts))
     if job.reason:
         st.warning(plain(f"{job.reason} {job.next_step}".strip()), icon=":material/info:")
-    if job.status.has_result:
-        _downloads(view, console)
-    job_actions.show([job], console, actor)
+    with st.container(horizontal=True):
+        if job.status.has_result:
+            _downloads(view, console)
+        job_actions.show([job], console, actor)
 
 
 def _price(view: JobView) -> str:
@@ -49,30 +50,29 @@ def _price(view: JobView) -> str:
 def _downloads(view: JobView, console: Console) -> None:
     job = view.job
     stem = file_stem(job, set())
-    with st.container(horizontal=True):
-        st.download_button(
-            "Markdown",
-            lambda: console.jobs.markdown_of(job),
-            f"{stem}.md",
-            "text/markdown",
-            key="md",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "JSON",
-            lambda: console.jobs.json_of(job),
-            f"{stem}.json",
-            "application/json",
-            key="json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Original",
-            lambda: console.jobs.original(job),
-            job.name,
-            key="original",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+    st.download_button(
+        "Markdown",
+        lambda: console.jobs.markdown_of(job),
+        f"{stem}.md",
+        "text/markdown",
+        key="md",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.download_button(
+        "JSON",
+        lambda: console.jobs.json_of(job),
+        f"{stem}.json",
+        "application/json",
+        key="json",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.download_button(
+        "Original",
+        lambda: console.jobs.original(job),
+        job.name,
+        key="original",
+        icon=":material/download:",
+        on_click="ignore",
+    )

@@ -37,6 +37,7 @@ def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = Fal
         column_config={
             "open": st.column_config.LinkColumn("", display_text="open", width="small"),
             "document": st.column_config.TextColumn(width="medium"),
+            "price": st.column_config.TextColumn(alignment="right"),
         },
     )
     if not isinstance(picked, dict):

@@ -16,8 +16,7 @@ __all__ = ["show"]
 _IN_FLIGHT = (JobStatus.PARSE_QUEUED, JobStatus.PARSING, JobStatus.HANDING_OFF)
 _NOT_FIXED = (JobStatus.FAILED_PARSE, JobStatus.FAILED_HANDOFF, JobStatus.PARTLY_PARSED)
 _HOURS = 24
-# two of them stand side by side on a phone
-_WIDTH, _HEIGHT = 170, 164
+_HEIGHT = 164
 
 
 def show(console: Console, mode: Mode) -> None:
@@ -27,7 +26,7 @@ def show(console: Console, mode: Mode) -> None:
     simulated = ", simulated" if mode is Mode.MOCK else ""
     day, hour = today.use(Window.DAY, Unit.USD), today.use(Window.HOUR, Unit.SUBMITS)
     limit = Decimal(day.limit.amount) / 1_000_000 if day else Decimal(0)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="figures"):
         _figure(
             f"Spent{simulated}" if simulated else "Spent today",
             money(today.total_usd),
@@ -54,7 +53,7 @@ def _figure(
         delta_color="off",
         delta_arrow="off",
         border=True,
-        width=_WIDTH,
+        width="stretch",
         height=_HEIGHT,
         # an empty day has no shape to show
         chart_data=bars if bars and any(bars) else None,

@@ -35,7 +35,10 @@ def show(quote: Quote) -> None:
         hide_index=True,
         placeholder="–",
         key="quote",
-        column_config={"note": st.column_config.TextColumn(width="large")},
+        column_config={
+            "price": st.column_config.TextColumn(alignment="right"),
+            "note": st.column_config.TextColumn(width="large"),
+        },
     )
 
 

@@ -26,7 +26,7 @@ def collect(console: Console) -> list[Upload]:
     """The uploader and the samples button; what was handed over so far, checked."""
     round_ = st.session_state.setdefault(_ROUND, 0)
     dropped = st.file_uploader(
-        "Drop files or a ZIP here",
+        f"Drop files or a ZIP here, up to {console.settings.max_upload_mb} MB each",
         accept_multiple_files=True,
         key=f"files-{round_}",
         max_upload_size=console.settings.max_upload_mb,

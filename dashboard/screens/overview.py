@@ -20,9 +20,15 @@ _WAITS_FOR_A_PERSON = frozenset(
 )
 
 console = get_console()
-header.show("Overview", console.modes.current())
-if st.button("Submit documents", type="primary", icon=":material/upload_file:", key="submit"):
-    st.switch_page("screens/submit.py")
+
+
+def submit() -> None:
+    """The way to the main job."""
+    if st.button("Submit documents", type="primary", icon=":material/upload_file:", key="submit"):
+        st.switch_page("screens/submit.py")
+
+
+header.show("Overview", console.modes.current(), action=submit)
 
 
 @st.fragment(run_every=2)
