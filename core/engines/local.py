@@ -1,23 +1,15 @@
-"""LiteParse, the vendor's own open-source engine, in worker processes with a hard deadline.
-
-PDFium is not thread-safe and a hostile file may hang or crash it, so nothing is parsed in this
-process: a worker that passes its deadline is killed and replaced.
-"""
+"""The local engine: LiteParse, the vendor's own open-source engine, and formats that are text already."""
 
 import asyncio
 import shutil
 import subprocess
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import liteparse
 
 from core.domain.documents import (
     Document,
@@ -27,8 +19,11 @@ from core.domain.documents import (
     ParsedPage,
     parse_page_ranges,
 )
+from core.engines import reading
 from core.engines.office import declared_pages
 from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.engines.readers import Broken, Readers, TooSlow
+from core.engines.reading import Purpose, ReadPage
 from core.engines.sniff import PDF, extension_of, media_type_of, named_type
 from core.engines.texts import TEXT_TYPES, read_text
 from core.errors import DocumentRefused, RefusalReason
@@ -40,6 +35,7 @@ _OFFICE_PREFIXES = (
     "application/vnd.openxmlformats-officedocument.",
     "application/vnd.oasis.opendocument.",
 )
+_PICTURE_S = 30.0
 _TESSDATA = ("/usr/share/tesseract-ocr", "/usr/share/tessdata", "/usr/local/share/tessdata")
 
 
@@ -51,11 +47,11 @@ class LocalEngine:
     def __init__(
         self, *, workers: int = 2, deadline_s: float = 120, max_bytes: int = 512 * 1024 * 1024
     ) -> None:
-        self._workers = workers
-        self._deadline_s = deadline_s
         self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._parsers: dict[str, liteparse.LiteParse] = {}
+        # apart, so that neither a look at a new document nor a picture waits behind a long parse
+        self._lookers = Readers(workers, deadline_s)
+        self._readers = Readers(workers, deadline_s)
+        self._painters = Readers(1, _PICTURE_S)
 
     # -- pre-flight -------------------------------------------------------------------------------
 
@@ -106,12 +102,12 @@ class LocalEngine:
         if media_type != PDF:
             # only converted when it is parsed; the page count is known then
             return ()
-        found = self._parse(path, "inspect", media_type)
-        if not found.pages:
+        found = self._pages(self._lookers, path, media_type, Purpose("text"))
+        if not found:
             raise DocumentRefused(
                 _R.NO_PAGES, "The PDF has no pages.", "Check that it is the right file."
             )
-        return tuple(_page_profile(page) for page in found.pages)
+        return tuple(_page_profile(page) for page in found)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -126,8 +122,9 @@ class LocalEngine:
             pages = read_text(path, media_type)
         else:
             self._need_converter(media_type)
-            found = self._parse(path, "read", media_type)
-            pages = tuple(self._page(page) for page in found.pages)
+            purpose = Purpose("markdown", self._tessdata)
+            found = self._pages(self._readers, path, media_type, purpose)
+            pages = tuple(self._page(page) for page in found)
         if not pages:
             raise DocumentRefused(
                 _R.NO_PAGES, "There are no pages in the document.", "Check the file."
@@ -135,7 +132,7 @@ class LocalEngine:
         wanted = set(parse_page_ranges(target_pages)) if target_pages else None
         return ParsedDocument(tuple(p for p in pages if wanted is None or p.number in wanted), 0)
 
-    def _page(self, page: Any) -> ParsedPage:
+    def _page(self, page: ReadPage) -> ParsedPage:
         notes: tuple[str, ...] = ()
         if self._tessdata is None and page.complexity is not None and page.complexity.needs_ocr:
             notes = ("This page needs OCR, and there is no OCR data on this machine.",)
@@ -145,23 +142,11 @@ class LocalEngine:
 
     def page_image(self, path: Path, number: int, *, dpi: int = 110) -> bytes:
         """A page as PNG. Raises ``DocumentRefused``."""
-        parser = liteparse.LiteParse(
-            pool_size=1,
-            parse_timeout=30,
-            ocr_enabled=False,
-            extract_screenshots=True,
-            target_pages=str(number),
-            dpi=dpi,
-            quiet=True,
-        )
-        try:
-            with _named(path, PDF) as named:
-                found = _guarded(lambda: parser.parse(named))
-        finally:
-            parser.close()
-        if not found.screenshots:
+        with _named(path, PDF) as named, _explained(self._painters):
+            picture = self._painters.ask(reading.picture, str(named), number, dpi)
+        if picture is None:
             raise DocumentRefused(_R.NO_PAGES, f"There is no page {number}.", "")
-        return bytes(found.screenshots[0].image_bytes)
+        return picture
 
     # -- ParseEngine ------------------------------------------------------------------------------
 
@@ -194,10 +179,8 @@ class LocalEngine:
 
     def close_workers(self) -> None:
         """End the workers. Must be called before the interpreter exits."""
-        with self._lock:
-            for parser in self._parsers.values():
-                parser.close()
-            self._parsers.clear()
+        for readers in (self._lookers, self._readers, self._painters):
+            readers.close()
 
     async def close(self) -> None:
         """The workers are shared with the rest of the process, which ends them."""
@@ -260,30 +243,10 @@ class LocalEngine:
             what = "Images need ImageMagick to be read on this machine."
             raise DocumentRefused(_R.UNSUPPORTED, what, "Install ImageMagick, or use LlamaParse.")
 
-    def _parse(self, path: Path, purpose: str, media_type: str) -> Any:
-        with _named(path, media_type) as named:
-            return _guarded(lambda: self._parser(purpose).parse(named))
-
-    def _parser(self, purpose: str) -> liteparse.LiteParse:
-        with self._lock:
-            if purpose not in self._parsers:
-                with_ocr = purpose == "read" and self._tessdata is not None
-                self._parsers[purpose] = liteparse.LiteParse(
-                    pool_size=self._workers,
-                    parse_timeout=self._deadline_s,
-                    output_format="markdown",
-                    image_mode="off",
-                    include_complexity=True,
-                    continue_on_page_error=True,
-                    # left to itself LiteParse takes repeated headings for running heads and drops them
-                    keep_headers_footers=True,
-                    ocr_enabled=with_ocr,
-                    tessdata_path=self._tessdata if with_ocr else None,
-                    ocr_failure_fatal=False,
-                    quiet=True,
-                    num_workers=1,
-                )
-            return self._parsers[purpose]
+    @staticmethod
+    def _pages(readers: Readers, path: Path, media_type: str, purpose: Purpose) -> list[ReadPage]:
+        with _named(path, media_type) as named, _explained(readers):
+            return readers.ask(reading.pages, str(named), purpose)
 
 
 @contextmanager
@@ -295,14 +258,15 @@ def _named(path: Path, media_type: str) -> Iterator[Path]:
         yield link
 
 
-def _guarded(parse: Callable[[], Any]) -> Any:
-    """A parse whose failures say what to do."""
+@contextmanager
+def _explained(readers: Readers) -> Iterator[None]:
+    """A reading whose failures say what to do."""
     try:
-        return parse()
-    except liteparse.ParseTimeoutError as error:
-        what = f"It took longer than {error.timeout:.0f} s to read."
+        yield
+    except TooSlow as error:
+        what = f"It took longer than {readers.deadline_s:.0f} s to read."
         raise DocumentRefused(_R.TIMED_OUT, what, "Split it into parts.") from error
-    except liteparse.ParseError as error:
+    except Broken as error:
         message = str(error).lower()
         if "password" in message or "encrypt" in message:
             what = "The PDF is protected by a password."
@@ -314,7 +278,7 @@ def _guarded(parse: Callable[[], Any]) -> Any:
         raise DocumentRefused(_R.BROKEN, what, step) from error
 
 
-def _page_profile(page: Any) -> PageProfile:
+def _page_profile(page: ReadPage) -> PageProfile:
     facts = page.complexity
     layout = tuple(facts.layout.reasons) if facts and facts.layout else ()
     return PageProfile(

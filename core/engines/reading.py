@@ -1,0 +1,81 @@
+"""What a reader process does: LiteParse reads one file after the other, and only what is used goes back."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection
+
+import liteparse
+
+__all__ = ["Purpose", "ReadPage", "pages", "picture", "serve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a file is read for: ``output`` is ``text`` or ``markdown``; OCR is on where there is data for it."""
+
+    output: str
+    tessdata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """One page (1-based ``page_num``) as LiteParse read it."""
+
+    page_num: int
+    markdown: str
+    text: str
+    complexity: liteparse.PageComplexityStats | None
+
+
+def serve(handle: int) -> None:
+    """Answer ``(function, arguments)`` with ``(answer, problem)`` until the other side is gone."""
+    # whatever a library prints must not be mistaken for an answer
+    sys.stdout = sys.stderr
+    with Connection(handle) as connection:
+        while True:
+            try:
+                work, arguments = connection.recv()
+            except EOFError:
+                return
+            connection.send(_answer(work, arguments))
+
+
+def _answer(work: Callable[..., object], arguments: tuple[object, ...]) -> tuple[object, str]:
+    try:
+        return work(*arguments), ""
+    except Exception as error:  # the process goes on with the next file, whatever this one was
+        return None, f"{type(error).__name__}: {error}"
+
+
+def pages(path: str, purpose: Purpose) -> list[ReadPage]:
+    """All pages of the file; its name must end as its type wants."""
+    found = _parser(purpose).parse(path)
+    return [ReadPage(p.page_num, p.markdown or "", p.text, p.complexity) for p in found.pages]
+
+
+def picture(path: str, number: int, dpi: int) -> bytes | None:
+    """A page of a PDF as PNG; None when there is no such page."""
+    parser = liteparse.LiteParse(
+        ocr_enabled=False, extract_screenshots=True, target_pages=str(number), dpi=dpi, quiet=True
+    )
+    found = parser.parse(path)
+    return bytes(found.screenshots[0].image_bytes) if found.screenshots else None
+
+
+@cache
+def _parser(purpose: Purpose) -> liteparse.LiteParse:
+    return liteparse.LiteParse(
+        output_format=purpose.output,
+        image_mode="off",
+        include_complexity=True,
+        continue_on_page_error=True,
+        # left to itself LiteParse takes repeated headings for running heads and drops them
+        keep_headers_footers=True,
+        ocr_enabled=purpose.tessdata is not None,
+        tessdata_path=purpose.tessdata,
+        ocr_failure_fatal=False,
+        quiet=True,
+        num_workers=1,
+    )
