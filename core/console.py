@@ -28,6 +28,7 @@ from core.pipeline.driver import Resources
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
 from core.services.modes import Modes
 from core.services.setup import Setup
@@ -119,6 +120,7 @@ class Console:
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
+        self.deliveries = Deliveries(self.store, clock)
         self.receiver = Receiver(
             self.store,
             self._secrets,
