@@ -120,7 +120,7 @@ class Console:
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
-        self.deliveries = Deliveries(self.store, clock)
+        self.deliveries = Deliveries(self.store, clock, self._secrets)
         self.receiver = Receiver(
             self.store,
             self._secrets,

@@ -1,7 +1,7 @@
 """The webhook desk: what came in, why it was refused, what it changed."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -10,9 +10,11 @@ from core.clock import Clock
 from core.domain.events import MalformedEvent, decoded
 from core.domain.jobs import Job
 from core.errors import NotFound
-from core.store import Store, deliveries, inbox, jobs
+from core.store import Store, Transaction, deliveries, inbox, jobs
 from core.store.deliveries import ACCEPTED, DUPLICATE, Delivery
 from core.store.inbox import Cursor, DeliveryFilter, Line
+from core.webhooks.forensics import Case, Finding, diagnose
+from core.webhooks.signatures import SigningSecret
 
 __all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryPage", "DeliveryView"]
 
@@ -82,14 +84,21 @@ class DeliveryView:
     job: Job | None
     state_before: str
     state_after: str
+    findings: tuple[Finding, ...]
 
 
 class Deliveries:
-    """Reads around deliveries."""
+    """Reads around deliveries. ``secrets`` answers the (scope, secret) pairs of today."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        secrets: Callable[[], Sequence[tuple[str, SigningSecret]]] = tuple,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._secrets = secrets
 
     def page(
         self, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
@@ -133,6 +142,7 @@ class Deliveries:
             if found is None:
                 raise NotFound("delivery", delivery_id)
             job = jobs.job(tx, found.job_id) if found.job_id else None
+            given = _given_to_vendor(tx, found) if found.is_refused else ""
         before = found.attempt_before
         return DeliveryView(
             delivery=found,
@@ -141,7 +151,34 @@ class Deliveries:
             job=job,
             state_before=before,
             state_after=_AFTER.get(found.outcome, before),
+            findings=self._findings(found, given),
         )
+
+    def _findings(self, delivery: Delivery, given_to_vendor: str) -> tuple[Finding, ...]:
+        return diagnose(
+            Case(
+                verdict=delivery.verdict,
+                body=delivery.body,
+                body_is_whole=len(delivery.body) == delivery.body_size,
+                presented=delivery.presented,
+                secrets=self._secrets(),
+                received_at=delivery.received_at,
+                given_to_vendor=given_to_vendor,
+            )
+        )
+
+
+def _given_to_vendor(tx: Transaction, refused: Delivery) -> str:
+    """The secret of the job that a refused delivery claims to be about; a claim, good for a hint only."""
+    try:
+        claimed = decoded(refused.body).get("data")
+    except MalformedEvent:
+        return ""
+    vendor_job_id = claimed.get("job_id") if isinstance(claimed, dict) else None
+    if not isinstance(vendor_job_id, str) or not vendor_job_id.isprintable():
+        return ""
+    attempt = jobs.attempt_by_vendor_id(tx, vendor_job_id)
+    return attempt.webhook_secret if attempt else ""
 
 
 def _checks(delivery: Delivery) -> tuple[Check, ...]:

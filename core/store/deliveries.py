@@ -36,7 +36,11 @@ DUPLICATE = "duplicate"
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
 
-_TEST_ON_REAL = "signed for tests: a real job never changes by it"
+_NOT_ITS_OWN = {
+    "real": "signed with a secret for REAL, but the job is simulated: changes nothing",
+    "mock": "signed with the secret of MOCK: a real job never changes by it",
+    "test": "signed for tests: a real job never changes by it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,12 @@ class Delivery:
         """Whether the sender was told no."""
         return self.verdict not in ANSWERED_OK
 
+    @property
+    def presented(self) -> tuple[tuple[str, str], ...]:
+        """Name and value of each signature that a refused delivery carried."""
+        lines = (line.partition(": ") for line in self.signature.splitlines())
+        return tuple((name, value) for name, _, value in lines if name)
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -113,7 +123,7 @@ def add_all(tx: Transaction, new: Sequence[Delivery]) -> list[Recorded]:
         if not is_new:
             is_new = delivery_.verdict not in {ACCEPTED, UNKNOWN_TYPE} or bool(delivery_.replay_of)
             rest.append(_facts(delivery_, owner, None, is_duplicate=not is_new))
-        moves = is_new and owner is not None and not _is_test_on_real(delivery_, owner)
+        moves = is_new and owner is not None and _is_for(delivery_, owner)
         answers.append(
             Recorded(
                 is_new,
@@ -179,15 +189,16 @@ def _facts(
     facts["event_key"] = key
     if owner is not None:
         facts.update(job_id=owner.job_id, attempt_id=owner.attempt_id)
-        if _is_test_on_real(new, owner):
-            facts.update(applied_at=new.received_at, outcome=_TEST_ON_REAL)
+        if not _is_for(new, owner):
+            facts.update(applied_at=new.received_at, outcome=_NOT_ITS_OWN[new.scope])
     if is_duplicate:
         facts.update(verdict=DUPLICATE, outcome="received before, changes nothing")
     return facts
 
 
-def _is_test_on_real(new: Delivery, owner: _Owner) -> bool:
-    return new.scope == "test" and owner.mode != "mock"
+def _is_for(new: Delivery, owner: _Owner) -> bool:
+    """Whether who signed may tell this job anything: simulated and real never mix."""
+    return (new.scope == "real") == (owner.mode != "mock")
 
 
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:

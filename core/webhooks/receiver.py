@@ -42,6 +42,7 @@ KEPT_OF_REFUSED = 8192
 
 _REFUSED_ROWS = 10_000
 _TIDY_EVERY = 500
+_LONGEST_SIGNATURE, _MOST_SIGNATURES = 300, 5
 _INLINE_BYTES = 64 * 1024
 _USUAL = Freshness()
 _UNKNOWN = "not about a parse job: kept, changes nothing"
@@ -157,7 +158,7 @@ class Receiver:
             reason=tame(refusal.what) if refusal else "",
             secret_label=secret.label if secret else "",
             secret_fingerprint=secret.fingerprint if secret else "",
-            signature=tame(" ".join(presented(headers))[:400]) if refusal else "",
+            signature=_kept_signatures(headers) if refusal else "",
             headers=redacted(headers),
             body=body[:KEPT_OF_REFUSED] if refusal else body,
             body_size=min(size if size is not None else len(body), 2**31 - 1),
@@ -205,3 +206,9 @@ def _receipt(delivery: Delivery, recorded: Recorded) -> Receipt:
         return Receipt(200, DUPLICATE, delivery.id, duplicate=True)
     is_known = delivery.verdict == ACCEPTED and recorded.workflow_id
     return Receipt(200, ACCEPTED if is_known else "parked", delivery.id)
+
+
+def _kept_signatures(headers: Mapping[str, str]) -> str:
+    """One line for each signature that was presented, as ``name: value``."""
+    lines = [f"{name}: {value}"[:_LONGEST_SIGNATURE] for name, value in presented(headers)]
+    return tame("\n".join(lines[:_MOST_SIGNATURES]))

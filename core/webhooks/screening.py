@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from core.errors import WebhookRejected
+from core.webhooks.signatures import is_signature
 
 __all__ = ["check_form", "redacted", "tame"]
 
@@ -12,9 +13,6 @@ _SECRET_HEADERS = {
     "authorization",
     "cookie",
     "proxy-authorization",
-    "lc-signature",
-    "x-webhook-signature",
-    "webhook-signature",
     "x-api-key",
 }
 _MAX_HEADERS, _MAX_NAME, _MAX_VALUE = 60, 100, 500
@@ -46,7 +44,8 @@ def redacted(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {}
     for name, value in list(headers.items())[:_MAX_HEADERS]:
         lower = tame(name.lower()[:_MAX_NAME])
-        secret = lower in _SECRET_HEADERS or "secret" in lower or "token" in lower
+        secret = lower in _SECRET_HEADERS or is_signature(lower)
+        secret = secret or "secret" in lower or "token" in lower
         kept[lower] = f"({len(value)} characters)" if secret else tame(value[:_MAX_VALUE])
     return kept
 

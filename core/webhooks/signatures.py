@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 
 from core.errors import WebhookRejected
 
-__all__ = ["SCHEMES", "VENDOR_HEADER", "Scheme", "SigningSecret", "presented", "sign", "verify"]
+__all__ = [
+    "SCHEMES",
+    "VENDOR_HEADER",
+    "Scheme",
+    "SigningSecret",
+    "is_signature",
+    "presented",
+    "sign",
+    "verify",
+]
 
 VENDOR_HEADER = "LC-Signature"
 _PREFIX = "sha256="
@@ -100,9 +109,15 @@ def _refusal(reason: str) -> WebhookRejected:
     return WebhookRejected(reason, _REFUSALS[reason])
 
 
-def presented(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of the signature headers that a delivery carries, as they were sent."""
-    return tuple(value for name, value in headers.items() if name.lower() in _BY_NAME)
+def presented(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Name and value of each header that carries a signature, or what somebody may mean as one."""
+    return tuple((name, value) for name, value in headers.items() if is_signature(name))
+
+
+def is_signature(header: str) -> bool:
+    """Whether a header's name says that its value is a signature."""
+    lower = header.lower()
+    return lower in _BY_NAME or "signature" in lower or "hmac" in lower
 
 
 def _digests(headers: Mapping[str, str]) -> list[bytes]:

@@ -4,6 +4,8 @@ import streamlit as st
 
 from core.domain.jobs import AttemptStatus
 from core.services.deliveries import Check, DeliveryView
+from core.webhooks.forensics import Finding
+from core.webhooks.misreadings import Mistake
 from dashboard.components.verdicts import CHECK_SIGNS, VERDICT_SIGNS
 from dashboard.wording import STAGE_WORDS, plain, size
 
@@ -28,6 +30,7 @@ def show(view: DeliveryView, now_ago: str) -> None:
             st.badge(f"replay by {delivery.actor}", icon=":material/replay:", color="violet")
         st.caption(" · ".join(plain(fact) for fact in facts))
     _checklist(view.checks)
+    _findings(view.findings)
     _change(view)
     left, right = st.columns(2)
     with left:
@@ -42,6 +45,15 @@ def _checklist(checks: tuple[Check, ...]) -> None:
             sign = CHECK_SIGNS[check.state]
             took = "" if check.took_ms is None else f" :gray[{_span(check.took_ms)}]"
             st.markdown(f":{sign.color}[{sign.icon}] **{check.name}** · {plain(check.found)}{took}")
+
+
+def _findings(findings: tuple[Finding, ...]) -> None:
+    for number, finding in enumerate(findings):
+        is_likely = finding.mistake is not Mistake.UNKNOWN_SECRET
+        with st.container(border=True, key=f"finding-{number}"):
+            head = f"Likely: {finding.mistake.value}" if is_likely else "No usual mistake fits"
+            st.markdown(f":orange[:material/search_insights:] **{head}** · {plain(finding.what)}")
+            st.markdown(f"**What to do:** {plain(finding.next_step)}")
 
 
 def _change(view: DeliveryView) -> None:
