@@ -1,6 +1,7 @@
 """The HTTP routes beside the console: webhooks, health, metrics. Depends on no screen."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -10,9 +11,11 @@ from starlette.routing import Route
 
 from core.console import Console
 from core.errors import ConsoleError
+from core.settings import Settings
+from core.telemetry import configure_logs
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 
-__all__ = ["all_routes", "ingress_app"]
+__all__ = ["all_routes", "ingress_app", "ingress_of_this_process"]
 
 _SERVED = {
     f"POST {WEBHOOK_PATH}": "LlamaCloud events, signed",
@@ -33,6 +36,22 @@ def all_routes(console: Console) -> list[Route]:
 def ingress_app(console: Console) -> Starlette:
     """What a tunnel may publish: webhooks and health, and nothing else."""
     return Starlette(routes=[webhook_route(console.receiver), *_health_routes(console, _SERVED)])
+
+
+def ingress_of_this_process() -> Starlette:
+    """The same with a console of its own, for servers that start several processes."""
+    settings = Settings.load()
+    console = Console(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        with (settings.data_dir / "parsedeck.log").open("a", encoding="utf-8") as stream:
+            configure_logs(stream)
+            yield
+            await anyio.to_thread.run_sync(console.close)
+
+    routes = [webhook_route(console.receiver), *_health_routes(console, _SERVED)]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 def _health_routes(console: Console, served: dict[str, str]) -> list[Route]:

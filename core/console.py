@@ -4,6 +4,7 @@ import getpass
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,6 +28,7 @@ from core.pipeline.driver import Resources
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
 from core.services.modes import Modes
 from core.services.setup import Setup
@@ -39,6 +41,7 @@ from core.simulator import SimulatorConfig, create_simulator
 from core.store import Store, workers
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
+from core.webhooks.judgement import Freshness
 from core.webhooks.receiver import Receiver
 from core.webhooks.signatures import SigningSecret
 
@@ -84,7 +87,8 @@ class Console:
         self.queue = JobQueue(self._workflow_url)
         self.blobs = Blobs.open(settings.blob_url, settings.data_dir)
         self.local = LocalEngine(max_bytes=settings.max_upload_mb * 1024 * 1024)
-        self._mock_secret = _mock_secret(settings.data_dir)
+        self._mock_secret = _generated_secret(settings.data_dir, "mock")
+        self._test_secret = _generated_secret(settings.data_dir, "test")
         self._build_services()
 
     def _build_services(self) -> None:
@@ -98,6 +102,7 @@ class Console:
             self.local.facts,
             lambda known: has_live_worker(known, clock()),
             clock,
+            SigningSecret("generated for MOCK", self._mock_secret).fingerprint,
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
@@ -115,6 +120,7 @@ class Console:
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
+        self.deliveries = Deliveries(self.store, clock, self._secrets)
         self.receiver = Receiver(
             self.store,
             self._secrets,
@@ -122,6 +128,10 @@ class Console:
             max_bytes=settings.max_webhook_kb * 1024,
             clock=clock,
             metrics=self.metrics,
+            freshness=Freshness(
+                timedelta(seconds=settings.webhook_ahead_s),
+                timedelta(seconds=settings.webhook_behind_s),
+            ),
         )
 
     def rules(self) -> Rules:
@@ -181,6 +191,7 @@ class Console:
             self._worker.stop()
         if self._mock is not None:
             self._mock.close()
+        self.receiver.close()
         self.local.close_workers()
         self.queue.close()
         self.store.close()
@@ -193,7 +204,11 @@ class Console:
             )
             for number, secret in enumerate(self.settings.webhook_secrets, start=1)
         ]
-        return [*real, ("mock", SigningSecret("generated for MOCK", self._mock_secret))]
+        return [
+            *real,
+            ("mock", SigningSecret("generated for MOCK", self._mock_secret)),
+            ("test", SigningSecret("generated for tests", self._test_secret)),
+        ]
 
     def _webhook_of(self, mode: Mode) -> WebhookTarget | None:
         if mode is Mode.MOCK:
@@ -275,9 +290,9 @@ class _Engines:
             await engine.close()
 
 
-def _mock_secret(data_dir: Path) -> str:
-    """The generated secret, good for MOCK only, in a file that only its owner may read."""
-    path = data_dir / "mock-webhook-secret"
+def _generated_secret(data_dir: Path, purpose: str) -> str:
+    """A secret good for this purpose only, in a file that only its owner may read."""
+    path = data_dir / f"{purpose}-webhook-secret"
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -8,7 +8,7 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-__all__ = ["Served", "server_config"]
+__all__ = ["Served", "serve_processes", "server_config"]
 
 
 def server_config(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
@@ -17,6 +17,21 @@ def server_config(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> uv
         app,
         host=host,
         port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+    )
+
+
+def serve_processes(factory: str, *, port: int, count: int) -> None:
+    """Serve what ``factory`` (``module:function``) makes, in ``count`` processes, until stopped."""
+    uvicorn.run(
+        factory,
+        factory=True,
+        host="127.0.0.1",
+        port=port,
+        workers=count,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -120,6 +120,12 @@ class Settings(BaseSettings):
     max_webhook_kb: int = Field(
         default=1024, gt=0, le=102_400, validation_alias="PARSEDECK_MAX_WEBHOOK_KB"
     )
+    webhook_ahead_s: int = Field(
+        default=300, ge=0, le=86_400, validation_alias="PARSEDECK_WEBHOOK_AHEAD_S"
+    )
+    webhook_behind_s: int = Field(
+        default=86_400, ge=60, le=31_536_000, validation_alias="PARSEDECK_WEBHOOK_BEHIND_S"
+    )
 
     @classmethod
     def load(cls, overrides: Mapping[str, object] | None = None) -> Self:

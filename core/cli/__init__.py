@@ -92,16 +92,16 @@ def worker() -> None:
 @app.command()
 def api(
     port: Annotated[int, typer.Option(help="Where to listen, on loopback.")] = 8502,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
 ) -> None:
     """Webhooks and health on their own, apart from console and worker."""
-    import uvicorn  # noqa: PLC0415
-
-    from core.api import ingress_app  # noqa: PLC0415
-    from core.serving import server_config  # noqa: PLC0415
+    from core.serving import serve_processes  # noqa: PLC0415
 
     _refuse_taken("127.0.0.1", port)
-    with _console(worker=False) as console:
-        uvicorn.Server(server_config(ingress_app(console), port=port)).run()
+    with _console(worker=False):
+        # opened once before the others, so that the schema is up to date and a fault is told once
+        pass
+    serve_processes("core.api:ingress_of_this_process", port=port, count=workers)
 
 
 @app.command()

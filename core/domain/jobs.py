@@ -172,6 +172,7 @@ class Attempt:
     reported_credits: int | None = None
     result_blob: str = ""
     webhook_expected: bool = False
+    webhook_secret: str = ""
     cancel_requested_by: str = ""
 
 

@@ -26,6 +26,7 @@ from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.results import dump, load, merge
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
 from core.telemetry import correlated, log
+from core.webhooks.signatures import SigningSecret
 
 __all__ = ["SYSTEM", "Driver", "Resources"]
 
@@ -183,13 +184,27 @@ class Driver:
             if not jobs.claim_intent(tx, attempt.id, expected_owner=expected, owner=owner, now=now):
                 return False
             jobs.change_attempt(
-                tx, attempt.id, AttemptStatus.SUBMITTING, SYSTEM, "intent recorded", now, polls=0
+                tx,
+                attempt.id,
+                AttemptStatus.SUBMITTING,
+                SYSTEM,
+                "intent recorded",
+                now,
+                polls=0,
+                webhook_secret=self._signs_with(job, attempt),
             )
             if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
                 jobs.change_job(
                     tx, job.id, JobStatus.PARSING, SYSTEM, "first attempt begins", now, reason=""
                 )
         return True
+
+    def _signs_with(self, job: Job, attempt: Attempt) -> str:
+        """Which secret the vendor is given for this attempt's events, by its fingerprint."""
+        target = self._r.webhook_of(job.mode)
+        if target is None or attempt.engine is not EngineName.LLAMAPARSE:
+            return ""
+        return SigningSecret("given to the vendor", target.secret).fingerprint
 
     def _order(self, job: Job, attempt: Attempt) -> ParseOrder:
         with self._r.store.read() as tx:

@@ -10,7 +10,9 @@ from core.errors import ConsoleError, SettingsError
 from core.settings import DEFAULT_BASE_URL, Settings
 from core.store import Store, workers
 from core.store import settings as stored
+from core.store.rotation import secrets_in_flight
 from core.store.settings import StoredSetting
+from core.webhooks.signatures import SigningSecret
 
 __all__ = ["EDITABLE", "Fact", "Grade", "Override", "Setup"]
 
@@ -62,6 +64,7 @@ class Setup:
         local_facts: Callable[[], list[tuple[bool, str, str]]],
         is_alive: Callable[[tuple[workers.Worker, ...]], bool],
         clock: Clock,
+        mock_fingerprint: str = "",
     ) -> None:
         self._store = store
         self._settings = settings
@@ -70,6 +73,7 @@ class Setup:
         self._local_facts = local_facts
         self._is_alive = is_alive
         self._clock = clock
+        self._mock_fingerprint = mock_fingerprint
 
     def in_force(self) -> Settings:
         """The settings with what is stored on top. A stored value that no longer fits is ignored."""
@@ -108,6 +112,7 @@ class Setup:
         return [
             *self._vendor(),
             *self._webhooks(),
+            *self._rotation(),
             self._checked("Database", self._store.ping, "The database answers."),
             self._checked(
                 "Files", self._check_blobs, f"Documents and results are kept in {self._blobs_at}."
@@ -164,6 +169,35 @@ class Setup:
             )
         ]
 
+    def _rotation(self) -> list[Fact]:
+        """Each secret, and how many jobs in flight still need it; none may be taken away before."""
+        configured = [
+            SigningSecret(f"number {number}", secret.get_secret_value()).fingerprint
+            for number, secret in enumerate(self._settings.webhook_secrets, start=1)
+        ]
+        with self._store.read() as tx:
+            needed = {p: n for p, n in secrets_in_flight(tx).items() if p != self._mock_fingerprint}
+        facts = [
+            Fact(
+                "Webhook secret",
+                Grade.OK if number == 1 or needed.get(fingerprint) else Grade.INFO,
+                f"{fingerprint} {'signs new jobs' if number == 1 else 'only verifies'}; "
+                f"{_jobs(needed.get(fingerprint, 0))} in flight.",
+                "" if number == 1 or needed.get(fingerprint) else "No job needs it any more.",
+            )
+            for number, fingerprint in enumerate(configured, start=1)
+        ]
+        return facts + [
+            Fact(
+                "Webhook secret",
+                Grade.PROBLEM,
+                f"{_jobs(count)} in flight will be signed with {fingerprint}, which is not configured.",
+                "Add that secret again, after the new one, to LLAMAPARSE_WEBHOOK_SECRET.",
+            )
+            for fingerprint, count in needed.items()
+            if fingerprint not in configured
+        ]
+
     def _worker(self) -> Fact:
         with self._store.read() as tx:
             known = workers.known(tx)
@@ -189,3 +223,7 @@ class Setup:
         except ConsoleError as error:
             return Fact(topic, Grade.PROBLEM, error.what, error.next_step)
         return Fact(topic, Grade.OK, fine)
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'' if count == 1 else 's'}"

@@ -1,35 +1,57 @@
 """Webhook deliveries: recorded before they are answered, applied exactly once after."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, insert
+from sqlalchemy import select as columns
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
-from core.store.tables import DeliveryRow
+from core.store.tables import AttemptRow, DeliveryRow, JobRow
 
 __all__ = [
+    "ACCEPTED",
+    "ANSWERED_OK",
+    "DUPLICATE",
+    "UNKNOWN_TYPE",
     "Delivery",
+    "Recorded",
     "add",
+    "add_all",
     "applicable",
     "apply",
-    "count_by_verdict",
     "delivery",
+    "forget_refused",
     "of_job",
     "recent",
 ]
+
+ACCEPTED = "accepted"
+UNKNOWN_TYPE = "unknown_type"
+DUPLICATE = "duplicate"
+ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
+"""Verdicts that were answered 2xx; every other one is a refusal."""
+
+_NOT_ITS_OWN = {
+    "real": "signed with a secret for REAL, but the job is simulated: changes nothing",
+    "mock": "signed with the secret of MOCK: a real job never changes by it",
+    "test": "signed for tests: a real job never changes by it",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One webhook as it came in, its verdict, and what came of it.
 
-    ``scope`` is ``real`` or ``mock``, by the secret that signed it. ``applied_at`` is None while the
-    event waits for its vendor id (parked) or for the pipeline.
+    ``scope`` is ``real``, ``mock`` or ``test``, by the secret that signed it. ``steps`` are
+    (name, whether it held, what was found, milliseconds). ``signature`` is what a refused delivery
+    presented, kept for looking into it and for verifying it again; it is shown nowhere.
+    ``applied_at`` is None while the event waits for its vendor id (parked) or for the pipeline.
+    ``replay_of`` names the delivery that ``actor`` sent again.
     """
 
     id: str
@@ -50,32 +72,141 @@ class Delivery:
     outcome: str = ""
     attempt_id: str | None = None
     job_id: str | None = None
+    secret_fingerprint: str = ""
+    signature: str = field(default="", repr=False)
+    steps: list[list[Any]] = field(default_factory=list)
+    attempt_before: str = ""
+    replay_of: str = ""
+    actor: str = ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the sender was told no."""
+        return self.verdict not in ANSWERED_OK
+
+    @property
+    def presented(self) -> tuple[tuple[str, str], ...]:
+        """Name and value of each signature that a refused delivery carried."""
+        lines = (line.partition(": ") for line in self.signature.splitlines())
+        return tuple((name, value) for name, _, value in lines if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is known of a delivery once it is on record: whether it is new, and whose job it names."""
+
+    is_new: bool
+    workflow_id: str = ""
+    correlation_id: str = ""
 
 
 def add(tx: Transaction, new: Delivery) -> bool:
     """Record a delivery; False when it was accepted before (it is then recorded as a duplicate)."""
-    accepted = new.verdict == "accepted"
-    key = f"{new.scope}:{new.event_id}" if accepted else None
-    if key is not None:
-        try:
-            with tx.begin_nested():
-                tx.add(_row(new, key))
-                tx.flush()
-        except IntegrityError:
-            tx.add(_row(new, None, verdict="duplicate", outcome="received before, changes nothing"))
-            tx.flush()
-            return False
-        return True
-    tx.add(_row(new, None))
-    tx.flush()
-    return True
+    return add_all(tx, [new])[0].is_new
+
+
+def add_all(tx: Transaction, new: Sequence[Delivery]) -> list[Recorded]:
+    """Record deliveries in one go, each event id accepted once for ever; the answers are in order.
+
+    Replays have no event key: they are new deliveries of an event that was recorded before.
+    """
+    owners = _owners(tx, {d.vendor_job_id for d in new if d.verdict == ACCEPTED} - {""})
+    keyed: dict[str, Delivery] = {}
+    for delivery_ in new:
+        if delivery_.verdict in {ACCEPTED, UNKNOWN_TYPE} and not delivery_.replay_of:
+            keyed.setdefault(f"{delivery_.scope}:{delivery_.event_id}", delivery_)
+    inserted = _insert_new(tx, keyed, owners)
+    answers, rest = [], []
+    for delivery_ in new:
+        owner = owners.get(delivery_.vendor_job_id)
+        is_new = delivery_.id in inserted
+        if not is_new:
+            is_new = delivery_.verdict not in {ACCEPTED, UNKNOWN_TYPE} or bool(delivery_.replay_of)
+            rest.append(_facts(delivery_, owner, None, is_duplicate=not is_new))
+        moves = is_new and owner is not None and _is_for(delivery_, owner)
+        answers.append(
+            Recorded(
+                is_new,
+                owner.workflow_id if owner and moves else "",
+                owner.correlation_id if owner else "",
+            )
+        )
+    if rest:
+        tx.execute(insert(DeliveryRow), rest)
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    attempt_id: str
+    job_id: str
+    mode: str
+    workflow_id: str
+    correlation_id: str
+
+
+def _owners(tx: Transaction, vendor_job_ids: set[str]) -> dict[str, _Owner]:
+    if not vendor_job_ids:
+        return {}
+    query = (
+        columns(
+            col(AttemptRow.vendor_job_id),
+            col(AttemptRow.id),
+            col(JobRow.id),
+            col(JobRow.mode),
+            col(JobRow.workflow_id),
+            col(JobRow.correlation_id),
+        )
+        .join(JobRow, col(JobRow.id) == col(AttemptRow.job_id))
+        .where(col(AttemptRow.vendor_job_id).in_(sorted(vendor_job_ids)))
+    )
+    return {str(row[0]): _Owner(*row[1:]) for row in tx.execute(query)}
+
+
+def _insert_new(
+    tx: Transaction, keyed: dict[str, Delivery], owners: dict[str, _Owner]
+) -> frozenset[str]:
+    """Ids of those whose key nobody had recorded.
+
+    In order of the keys, so that two processes that record the same events never wait for each other.
+    """
+    if not keyed:
+        return frozenset()
+    dialect = postgresql if tx.get_bind().dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(DeliveryRow)
+        .on_conflict_do_nothing(index_elements=["event_key"])
+        .returning(DeliveryRow.id)
+    )
+    rows = [_facts(keyed[key], owners.get(keyed[key].vendor_job_id), key) for key in sorted(keyed)]
+    return frozenset(tx.execute(statement, rows).scalars())
+
+
+def _facts(
+    new: Delivery, owner: _Owner | None, key: str | None, *, is_duplicate: bool = False
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {name: getattr(new, name) for name in Delivery.__slots__}
+    facts["event_key"] = key
+    if owner is not None:
+        facts.update(job_id=owner.job_id, attempt_id=owner.attempt_id)
+        if not _is_for(new, owner):
+            facts.update(applied_at=new.received_at, outcome=_NOT_ITS_OWN[new.scope])
+    if is_duplicate:
+        facts.update(verdict=DUPLICATE, outcome="received before, changes nothing")
+    return facts
+
+
+def _is_for(new: Delivery, owner: _Owner) -> bool:
+    """Whether who signed may tell this job anything: simulated and real never mix."""
+    return (new.scope == "real") == (owner.mode != "mock")
 
 
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:
-    """Accepted events that are not applied yet, oldest first, parked ones among them."""
+    """Accepted events that are not applied yet and whose vendor job is known, oldest first."""
     query = (
         select(DeliveryRow)
-        .where(DeliveryRow.verdict == "accepted", col(DeliveryRow.applied_at).is_(None))
+        .join(AttemptRow, col(AttemptRow.vendor_job_id) == col(DeliveryRow.vendor_job_id))
+        .where(DeliveryRow.verdict == ACCEPTED, col(DeliveryRow.applied_at).is_(None))
         .order_by(col(DeliveryRow.received_at))
         .limit(limit)
     )
@@ -92,13 +223,17 @@ def apply(  # noqa: PLR0913 - to whom, with what outcome, when
     outcome: str,
     at: datetime,
 ) -> tuple[Delivery, ...]:
-    """Mark all waiting events of a vendor job as applied and return them; each comes back once, ever."""
+    """Mark all waiting events of a vendor job as applied and return them; each comes back once, ever.
+
+    Events signed for tests count for simulated jobs only.
+    """
+    scopes = {"mock", "test"} if scope == "mock" else {scope}
     query = (
         select(DeliveryRow)
         .where(
             DeliveryRow.vendor_job_id == vendor_job_id,
-            DeliveryRow.scope == scope,
-            DeliveryRow.verdict == "accepted",
+            col(DeliveryRow.scope).in_(scopes),
+            DeliveryRow.verdict == ACCEPTED,
             col(DeliveryRow.applied_at).is_(None),
         )
         .order_by(col(DeliveryRow.received_at))
@@ -106,9 +241,11 @@ def apply(  # noqa: PLR0913 - to whom, with what outcome, when
     if tx.get_bind().dialect.name == "postgresql":
         query = query.with_for_update()
     rows = list(tx.exec(query))
+    before = tx.get(AttemptRow, attempt_id) if rows else None
     for row in rows:
         row.applied_at, row.outcome = at, outcome
         row.job_id, row.attempt_id = job_id, attempt_id
+        row.attempt_before = before.status if before else ""
         tx.add(row)
     tx.flush()
     return tuple(_delivery(row) for row in rows)
@@ -136,19 +273,23 @@ def delivery(tx: Transaction, delivery_id: str) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
-def count_by_verdict(tx: Transaction, since: datetime) -> dict[str, int]:
-    """How many deliveries got which verdict since then."""
-    query = (
-        select(DeliveryRow.verdict, func.count())
-        .where(col(DeliveryRow.received_at) >= since)
-        .group_by(col(DeliveryRow.verdict))
-    )
-    return dict(tx.exec(query).all())
+def forget_refused(tx: Transaction, *, keep: int) -> int:
+    """Delete all refused deliveries but the newest ``keep``; how many those were.
 
-
-def _row(new: Delivery, key: str | None, **changes: str) -> DeliveryRow:
-    facts = {name: getattr(new, name) for name in Delivery.__slots__}
-    return DeliveryRow(event_key=key, **{**facts, **changes})
+    What was accepted stays, so that an event id is known for ever.
+    """
+    refused = col(DeliveryRow.verdict).not_in(sorted(ANSWERED_OK))
+    oldest = tx.exec(
+        select(DeliveryRow.received_at)
+        .where(refused)
+        .order_by(col(DeliveryRow.received_at).desc())
+        .offset(keep)
+        .limit(1)
+    ).first()
+    if oldest is None:
+        return 0
+    gone = tx.execute(delete(DeliveryRow).where(refused, col(DeliveryRow.received_at) <= oldest))
+    return int(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def _delivery(row: DeliveryRow) -> Delivery:

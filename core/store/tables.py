@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 __all__ = [
@@ -121,6 +121,7 @@ class AttemptRow(SQLModel, table=True):
     reported_credits: int | None
     result_blob: str
     webhook_expected: bool
+    webhook_secret: str
     cancel_requested_by: str
 
 
@@ -145,7 +146,18 @@ class DeliveryRow(SQLModel, table=True):
     """A webhook as it came in. ``event_key`` is set on accepted ones only, once per event, for ever."""
 
     __tablename__ = "delivery"
-    __table_args__ = (Index("ix_delivery_verdict_received", "verdict", "received_at"),)
+    __table_args__ = (
+        Index("ix_delivery_received", "received_at", "id"),
+        Index("ix_delivery_verdict_received", "verdict", "received_at", "id"),
+        Index("ix_delivery_type_received", "event_type", "received_at", "id"),
+        # what still waits to be applied is little, however much was applied already
+        Index(
+            "ix_delivery_waiting",
+            "vendor_job_id",
+            sqlite_where=text("applied_at IS NULL AND verdict = 'accepted'"),
+            postgresql_where=text("applied_at IS NULL AND verdict = 'accepted'"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     event_key: str | None = Field(unique=True)
@@ -156,16 +168,22 @@ class DeliveryRow(SQLModel, table=True):
     verdict: str
     reason: str
     secret_label: str
+    secret_fingerprint: str
+    signature: str
     headers: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     body_size: int
-    received_at: datetime = Field(index=True)
+    steps: list[list[Any]] = Field(sa_column=Column(JSON, nullable=False))
+    received_at: datetime
     duration_ms: float
     event_at: datetime | None
-    applied_at: datetime | None = Field(index=True)
+    applied_at: datetime | None
     outcome: str
+    attempt_before: str
     attempt_id: str | None = Field(index=True)
     job_id: str | None = Field(index=True)
+    replay_of: str
+    actor: str
 
 
 class LedgerRow(SQLModel, table=True):

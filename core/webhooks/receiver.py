@@ -3,34 +3,50 @@
 Nothing here waits for the vendor, a workflow or a screen; the row is the truth, the nudge is a hint.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.clock import Clock, new_id
-from core.domain.events import MalformedEvent, ParseEvent, read_event
-from core.errors import WebhookRejected
-from core.store import Store, deliveries, jobs
+from core.errors import StoreUnavailable, WebhookRejected
+from core.store import Store, deliveries
+from core.store.deliveries import ACCEPTED, DUPLICATE, UNKNOWN_TYPE, Delivery, Recorded
 from core.telemetry import Metrics, log
-from core.webhooks.signatures import SigningSecret, verify
+from core.webhooks.committer import Committer
+from core.webhooks.flood import RefusalBudget
+from core.webhooks.judgement import Freshness, Judge, Judgement
+from core.webhooks.nudger import Nudger
+from core.webhooks.screening import redacted, tame
+from core.webhooks.signatures import SigningSecret, presented
 
-__all__ = ["Receipt", "Receiver"]
+__all__ = ["KEPT_OF_REFUSED", "STATUS_CODES", "Receipt", "Receiver"]
 
-_STATUS = {
+STATUS_CODES = {
     "missing_signature": 401,
     "bad_signature": 401,
     "no_secret": 401,
     "malformed": 400,
+    "stale": 400,
+    "future": 400,
+    "incomplete": 400,
+    "too_slow": 408,
     "too_large": 413,
+    "unsupported": 415,
+    "flood": 429,
 }
-_KEPT_OF_REFUSED = 4096
-_SECRET_HEADERS = {
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "lc-signature",
-    "x-webhook-signature",
-}
+"""The answer to each refusal; everything else is answered 200, or 503 when it could not be recorded."""
+
+KEPT_OF_REFUSED = 8192
+"""Bytes of a refused body that are kept, enough for any event to be verified again."""
+
+_REFUSED_ROWS = 10_000
+_TIDY_EVERY = 500
+_LONGEST_SIGNATURE, _MOST_SIGNATURES = 300, 5
+_INLINE_BYTES = 64 * 1024
+_USUAL = Freshness()
+_UNKNOWN = "not about a parse job: kept, changes nothing"
+_UNSIGNED = {"missing_signature", "bad_signature", "no_secret"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,10 @@ class Receipt:
 
 
 class Receiver:
-    """Accepts signed events. ``secrets`` answers (scope, secret) pairs, asked anew for each delivery."""
+    """Accepts signed events. ``secrets`` answers (scope, secret) pairs, asked anew for each delivery.
+
+    ``refusals`` is how many refused deliveries are recorded in a row before the bound sets in.
+    """
 
     def __init__(  # noqa: PLR0913 - each is a collaborator that tests replace
         self,
@@ -59,121 +78,137 @@ class Receiver:
         max_bytes: int,
         clock: Clock,
         metrics: Metrics,
+        freshness: Freshness = _USUAL,
+        refusals: int = 100,
     ) -> None:
-        self._store = store
-        self._secrets = secrets
-        self._nudge = nudge
         self.max_bytes = max_bytes
+        self._store = store
+        self._judge = Judge(secrets, freshness, clock)
+        self._committer = Committer(store, self._committed)
+        self._nudger = Nudger(nudge)
         self._clock = clock
         self._metrics = metrics
+        self._budget = RefusalBudget(self._record_flood, burst=refusals)
+        self._refused = 0
         self._log = log("webhooks")
 
-    def receive(self, headers: Mapping[str, str], body: bytes, *, is_cut: bool = False) -> Receipt:
-        """Judge, record, answer. ``is_cut`` says that the body was longer than ``max_bytes``.
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._budget.flush()
+        self._committer.close()
+        self._nudger.close()
 
-        Raises ``StoreUnavailable``: an event that could not be recorded must not be answered 2xx.
-        """
-        began = time.perf_counter()
-        try:
-            self._check_size(is_cut=is_cut)
-            scope, secret = self._verified(headers, body)
-            event = _event(body)
-        except WebhookRejected as refusal:
-            return self._refuse(headers, body, refusal, began)
-        return self._accept(headers, body, scope, secret, event, began)
-
-    def _check_size(self, *, is_cut: bool) -> None:
-        if is_cut:
-            raise WebhookRejected("too_large", f"the body is over {self.max_bytes:,} bytes")
-
-    def _verified(self, headers: Mapping[str, str], body: bytes) -> tuple[str, SigningSecret]:
-        pairs = self._secrets()
-        matched = verify(headers, body, [secret for _scope, secret in pairs])
-        scope = next(scope for scope, secret in pairs if secret is matched)
-        return scope, matched
-
-    def _refuse(
-        self, headers: Mapping[str, str], body: bytes, refusal: WebhookRejected, began: float
-    ) -> Receipt:
-        delivery = deliveries.Delivery(
-            id=new_id("dlv"),
-            event_id="",
-            event_type="",
-            vendor_job_id="",
-            scope="",
-            verdict=refusal.reason,
-            reason=refusal.what,
-            secret_label="",
-            headers=_redacted(headers),
-            body=body[:_KEPT_OF_REFUSED],
-            body_size=len(body),
-            received_at=self._clock(),
-            duration_ms=(time.perf_counter() - began) * 1000,
-            event_at=None,
-        )
-        with self._store.write() as tx:
-            deliveries.add(tx, delivery)
-        self._metrics.count_webhook(refusal.reason)
-        self._log.warning("refused", verdict=refusal.reason, delivery_id=delivery.id)
-        return Receipt(_STATUS.get(refusal.reason, 400), refusal.reason, delivery.id)
-
-    def _accept(  # noqa: PLR0913 - the parts of one delivery
+    async def receive(
         self,
         headers: Mapping[str, str],
         body: bytes,
-        scope: str,
-        secret: SigningSecret,
-        event: ParseEvent,
-        began: float,
+        *,
+        trouble: WebhookRejected | None = None,
+        size: int | None = None,
     ) -> Receipt:
-        delivery = deliveries.Delivery(
+        """Judge, record, answer. ``trouble`` is what stopped the body from being read to its end.
+
+        ``size`` is how long the body is said to be, when it was not read. Raises ``StoreUnavailable``:
+        an event that could not be recorded must not be answered 2xx.
+        """
+        began = time.perf_counter()
+        if len(body) <= _INLINE_BYTES:
+            judged = self._judge.judge(headers, body, trouble)
+        else:
+            judged = await asyncio.to_thread(self._judge.judge, headers, body, trouble)
+        if judged.refusal is not None and not self._may_record(judged):
+            return self._not_recorded(judged)
+        delivery = self._delivery(headers, body, judged, began, size)
+        recorded = await asyncio.wrap_future(self._committer.put(delivery))
+        self._metrics.count_webhook(delivery.verdict if recorded.is_new else DUPLICATE)
+        return _receipt(delivery, recorded)
+
+    def _may_record(self, judged: Judgement) -> bool:
+        # what a known sender signed is always recorded: nobody else can make it come in masses
+        return judged.secret is not None or self._budget.take()
+
+    def _not_recorded(self, judged: Judgement) -> Receipt:
+        """Too many refusals: counted by the budget, which has one row a minute say how many."""
+        self._metrics.count_webhook("flood")
+        answer = "flood" if judged.verdict in _UNSIGNED else judged.verdict
+        return Receipt(STATUS_CODES[answer], answer, "")
+
+    def _record_flood(self, count: int) -> None:
+        what = f"{count:,} more were refused within a minute; they were answered and not kept."
+        self._log.warning("flood", refused=count)
+        judged = Judgement("flood", WebhookRejected("flood", what))
+        self._committer.put(self._delivery({}, b"", judged, time.perf_counter()))
+
+    def _delivery(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        judged: Judgement,
+        began: float,
+        size: int | None = None,
+    ) -> Delivery:
+        event, secret, refusal = judged.event, judged.secret, judged.refusal
+        return Delivery(
             id=new_id("dlv"),
-            event_id=event.event_id,
-            event_type=event.event_type,
-            vendor_job_id=event.vendor_job_id,
-            scope=scope,
-            verdict="accepted",
-            reason="",
-            secret_label=secret.label,
-            headers=_redacted(headers),
-            body=body,
-            body_size=len(body),
+            event_id=event.event_id if event else "",
+            event_type=event.event_type if event else "",
+            vendor_job_id=event.vendor_job_id if event else "",
+            scope=judged.scope,
+            verdict=judged.verdict,
+            reason=tame(refusal.what) if refusal else "",
+            secret_label=secret.label if secret else "",
+            secret_fingerprint=secret.fingerprint if secret else "",
+            signature=_kept_signatures(headers) if refusal else "",
+            headers=redacted(headers),
+            body=body[:KEPT_OF_REFUSED] if refusal else body,
+            body_size=min(size if size is not None else len(body), 2**31 - 1),
+            steps=judged.steps,
             received_at=self._clock(),
             duration_ms=(time.perf_counter() - began) * 1000,
-            event_at=event.at,
+            event_at=event.at if event else None,
+            outcome=_UNKNOWN if judged.verdict == UNKNOWN_TYPE else "",
         )
-        with self._store.write() as tx:
-            is_new = deliveries.add(tx, delivery)
-            attempt = jobs.attempt_by_vendor_id(tx, event.vendor_job_id)
-            job = None if attempt is None else jobs.job(tx, attempt.job_id)
-        self._metrics.count_webhook("accepted" if is_new else "duplicate")
-        correlation_id = job.correlation_id if job else ""
-        self._log.info(
-            "accepted" if is_new else "duplicate",
-            event_id=event.event_id,
-            event_type=event.event_type,
-            correlation_id=correlation_id,
-            delivery_id=delivery.id,
-        )
-        if is_new and job is not None:
-            self._nudge(job.workflow_id)
-        status = "duplicate" if not is_new else ("accepted" if job else "parked")
-        return Receipt(200, status, delivery.id, duplicate=not is_new)
+
+    # -- on the committer's thread ------------------------------------------------------------------
+
+    def _committed(self, batch: Sequence[tuple[Delivery, Recorded]]) -> None:
+        for delivery, recorded in batch:
+            verdict = delivery.verdict if recorded.is_new else DUPLICATE
+            if delivery.is_refused:
+                self._refused += 1
+                self._log.warning("refused", verdict=verdict, delivery_id=delivery.id)
+                continue
+            self._log.info(
+                verdict,
+                event_id=delivery.event_id,
+                event_type=delivery.event_type,
+                correlation_id=recorded.correlation_id,
+                delivery_id=delivery.id,
+            )
+            if recorded.is_new and recorded.workflow_id:
+                self._nudger.put(recorded.workflow_id)
+        if self._refused >= _TIDY_EVERY:
+            self._refused = 0
+            self._tidy()
+
+    def _tidy(self) -> None:
+        try:
+            with self._store.write() as tx:
+                deliveries.forget_refused(tx, keep=_REFUSED_ROWS)
+        except StoreUnavailable:
+            self._log.warning("refused deliveries are tidied up later")
 
 
-def _event(body: bytes) -> ParseEvent:
-    try:
-        return read_event(body)
-    except MalformedEvent as error:
-        reason = "malformed"
-        raise WebhookRejected(reason, str(error)) from error
+def _receipt(delivery: Delivery, recorded: Recorded) -> Receipt:
+    if delivery.is_refused:
+        return Receipt(STATUS_CODES[delivery.verdict], delivery.verdict, delivery.id)
+    if not recorded.is_new:
+        return Receipt(200, DUPLICATE, delivery.id, duplicate=True)
+    is_known = delivery.verdict == ACCEPTED and recorded.workflow_id
+    return Receipt(200, ACCEPTED if is_known else "parked", delivery.id)
 
 
-def _redacted(headers: Mapping[str, str]) -> dict[str, str]:
-    kept = {}
-    for name, value in list(headers.items())[:60]:
-        lower = name.lower()
-        kept[lower[:100]] = (
-            f"({len(value)} characters)" if lower in _SECRET_HEADERS else value[:500]
-        )
-    return kept
+def _kept_signatures(headers: Mapping[str, str]) -> str:
+    """One line for each signature that was presented, as ``name: value``."""
+    lines = [f"{name}: {value}"[:_LONGEST_SIGNATURE] for name, value in presented(headers)]
+    return tame("\n".join(lines[:_MOST_SIGNATURES]))

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 
 from core.errors import WebhookRejected
 
-__all__ = ["SCHEMES", "VENDOR_HEADER", "Scheme", "SigningSecret", "sign", "verify"]
+__all__ = [
+    "SCHEMES",
+    "VENDOR_HEADER",
+    "Scheme",
+    "SigningSecret",
+    "is_signature",
+    "presented",
+    "sign",
+    "verify",
+]
 
 VENDOR_HEADER = "LC-Signature"
 _PREFIX = "sha256="
@@ -30,6 +39,8 @@ SCHEMES = (
     Scheme("X-Webhook-Signature", needs_prefix=False),
 )
 """Every way a delivery may be signed; one that holds is enough."""
+
+_BY_NAME = {scheme.header.lower(): scheme for scheme in SCHEMES}
 
 _REFUSALS = {
     "no_secret": "No webhook secret is configured, so nothing is accepted.",
@@ -84,11 +95,11 @@ def verify(
     """
     if not secrets:
         raise _refusal("no_secret")
-    presented = _presented(headers)
-    if not presented:
+    digests = _digests(headers)
+    if not digests:
         raise _refusal("missing_signature")
     # Every secret is tried against every value, so the time taken tells nothing about which one held.
-    matching = [secret for secret in secrets if _holds(secret, body, presented)]
+    matching = [secret for secret in secrets if _holds(secret, body, digests)]
     if not matching:
         raise _refusal("bad_signature")
     return matching[0]
@@ -98,12 +109,22 @@ def _refusal(reason: str) -> WebhookRejected:
     return WebhookRejected(reason, _REFUSALS[reason])
 
 
-def _presented(headers: Mapping[str, str]) -> list[bytes]:
+def presented(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Name and value of each header that carries a signature, or what somebody may mean as one."""
+    return tuple((name, value) for name, value in headers.items() if is_signature(name))
+
+
+def is_signature(header: str) -> bool:
+    """Whether a header's name says that its value is a signature."""
+    lower = header.lower()
+    return lower in _BY_NAME or "signature" in lower or "hmac" in lower
+
+
+def _digests(headers: Mapping[str, str]) -> list[bytes]:
     """The hex digests that the delivery claims, one for each signature header it carries."""
-    schemes = {scheme.header.lower(): scheme for scheme in SCHEMES}
     digests = []
     for name, value in headers.items():
-        scheme = schemes.get(name.lower())
+        scheme = _BY_NAME.get(name.lower())
         if scheme is None:
             continue
         has_prefix = value.startswith(_PREFIX)
@@ -112,9 +133,9 @@ def _presented(headers: Mapping[str, str]) -> list[bytes]:
     return digests
 
 
-def _holds(secret: SigningSecret, body: bytes, presented: Sequence[bytes]) -> bool:
+def _holds(secret: SigningSecret, body: bytes, digests: Sequence[bytes]) -> bool:
     expected = _digest(secret, body).encode()
-    return any([hmac.compare_digest(expected, digest) for digest in presented])  # noqa: C419 - no short cut
+    return any([hmac.compare_digest(expected, digest) for digest in digests])  # noqa: C419 - no short cut
 
 
 def _digest(secret: SigningSecret, body: bytes) -> str:

@@ -65,7 +65,9 @@ def test_a_busy_console_shows_every_screen(
     """With finished, held and failed work every screen opens."""
     console = make_console(worker=True)
     view = finished(console, submitted(console, {"a.txt": b"words", "b.md": b"# Head"}).id)
-    app = open_screen(console, file, job=view.jobs[0].id, submission=view.submission.id)
+    job_id = view.jobs[0].id
+    event_id = console.jobs.view(job_id).deliveries[0].id
+    app = open_screen(console, file, job=job_id, submission=view.submission.id, delivery=event_id)
     _no_traceback(app)
     assert not [e.value for e in app.error]
 

@@ -1,6 +1,7 @@
 """The webhook door: what gets in, what is refused, and that everything is on record."""
 
 import json
+import time
 from collections.abc import Callable
 
 import httpx2 as httpx
@@ -19,7 +20,7 @@ from core.webhooks.signatures import sign
 EVENT = {
     "event_id": "e-1",
     "event_type": "parse.success",
-    "timestamp": 1753985275.1,
+    "timestamp": time.time(),
     "data": {"id": "pjb-x", "job_id": "pjb-x"},
 }
 

@@ -1,0 +1,222 @@
+"""The webhook desk: what came in, why it was refused, what it changed."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from core.clock import Clock
+from core.domain.events import MalformedEvent, decoded
+from core.domain.jobs import Job
+from core.errors import NotFound
+from core.store import Store, Transaction, deliveries, inbox, jobs
+from core.store.deliveries import ACCEPTED, DUPLICATE, Delivery
+from core.store.inbox import Cursor, DeliveryFilter, Line
+from core.webhooks.forensics import Case, Finding, diagnose
+from core.webhooks.signatures import SigningSecret
+
+__all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryPage", "DeliveryView"]
+
+_AFTER = {
+    "asked: completed": "fetching",
+    "asked: failed": "failed",
+    "asked: cancelled": "cancelled",
+}
+_STEP_NAMES = ("size", "form", "signature", "event", "freshness")
+
+
+class CheckState(StrEnum):
+    """How one line of the checklist stands."""
+
+    OK = "ok"
+    FAILED = "failed"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of the verdict: what was looked at, how it stands, what was found, how long it took."""
+
+    name: str
+    state: CheckState
+    found: str
+    took_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """One page of the inbox, and where the list goes on in both directions."""
+
+    lines: tuple[Line, ...]
+    older: Cursor | None
+    newer: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the last 24 hours brought, by verdict, and how fast it comes now."""
+
+    by_verdict: Mapping[str, int]
+    last_minute: int
+    last_hour: int
+
+    @property
+    def total(self) -> int:
+        """All of the last 24 hours."""
+        return sum(self.by_verdict.values())
+
+    @property
+    def refused(self) -> int:
+        """Those that were told no."""
+        known = deliveries.ANSWERED_OK
+        return sum(count for verdict, count in self.by_verdict.items() if verdict not in known)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """All that the page of one delivery shows. ``pretty`` is empty when the body is no JSON."""
+
+    delivery: Delivery
+    checks: tuple[Check, ...]
+    pretty: str
+    job: Job | None
+    state_before: str
+    state_after: str
+    findings: tuple[Finding, ...]
+
+
+class Deliveries:
+    """Reads around deliveries. ``secrets`` answers the (scope, secret) pairs of today."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        secrets: Callable[[], Sequence[tuple[str, SigningSecret]]] = tuple,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._secrets = secrets
+
+    def page(
+        self, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
+    ) -> DeliveryPage:
+        """One page of the inbox, newest first."""
+        with self._store.read() as tx:
+            lines = inbox.page(tx, which, at=at, limit=limit + 1)
+        is_backwards = at is not None and at.is_backwards
+        has_more = len(lines) > limit
+        lines = lines[-limit:] if is_backwards else lines[:limit]
+        if not lines:
+            return DeliveryPage((), None, None)
+        first, last = lines[0], lines[-1]
+        older = Cursor(last.received_at, last.id) if has_more or is_backwards else None
+        newer = (
+            Cursor(first.received_at, first.id, is_backwards=True)
+            if at is not None and (has_more or not is_backwards)
+            else None
+        )
+        return DeliveryPage(lines, older, newer)
+
+    def counts(self) -> Counts:
+        """Numbers of the last 24 hours, hour and minute."""
+        now = self._clock()
+        with self._store.read() as tx:
+            day, hour, minute = (
+                inbox.count_by_verdict(tx, now - span)
+                for span in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
+            )
+        return Counts(day, sum(minute.values()), sum(hour.values()))
+
+    def event_types(self) -> Sequence[str]:
+        """Every event type that was ever received."""
+        with self._store.read() as tx:
+            return inbox.event_types(tx)
+
+    def view(self, delivery_id: str) -> DeliveryView:
+        """One delivery and what came of it. Raises ``NotFound``."""
+        with self._store.read() as tx:
+            found = deliveries.delivery(tx, delivery_id)
+            if found is None:
+                raise NotFound("delivery", delivery_id)
+            job = jobs.job(tx, found.job_id) if found.job_id else None
+            given = _given_to_vendor(tx, found) if found.is_refused else ""
+        before = found.attempt_before
+        return DeliveryView(
+            delivery=found,
+            checks=_checks(found),
+            pretty=_pretty(found.body),
+            job=job,
+            state_before=before,
+            state_after=_AFTER.get(found.outcome, before),
+            findings=self._findings(found, given),
+        )
+
+    def _findings(self, delivery: Delivery, given_to_vendor: str) -> tuple[Finding, ...]:
+        return diagnose(
+            Case(
+                verdict=delivery.verdict,
+                body=delivery.body,
+                body_is_whole=len(delivery.body) == delivery.body_size,
+                presented=delivery.presented,
+                secrets=self._secrets(),
+                received_at=delivery.received_at,
+                given_to_vendor=given_to_vendor,
+            )
+        )
+
+
+def _given_to_vendor(tx: Transaction, refused: Delivery) -> str:
+    """The secret of the job that a refused delivery claims to be about; a claim, good for a hint only."""
+    try:
+        claimed = decoded(refused.body).get("data")
+    except MalformedEvent:
+        return ""
+    vendor_job_id = claimed.get("job_id") if isinstance(claimed, dict) else None
+    if not isinstance(vendor_job_id, str) or not vendor_job_id.isprintable():
+        return ""
+    attempt = jobs.attempt_by_vendor_id(tx, vendor_job_id)
+    return attempt.webhook_secret if attempt else ""
+
+
+def _checks(delivery: Delivery) -> tuple[Check, ...]:
+    """The checklist: what was judged on arrival, then what became of it."""
+    judged = {str(step[0]): step for step in delivery.steps}
+    checks = []
+    for name in _STEP_NAMES:
+        step = judged.get(name)
+        if step is None:
+            checks.append(Check(name, CheckState.SKIPPED, "not looked at any more"))
+            continue
+        state = CheckState.OK if step[1] else CheckState.FAILED
+        checks.append(Check(name, state, str(step[2]), float(step[3])))
+    return (*checks, _first_time(delivery), _applied(delivery))
+
+
+def _first_time(delivery: Delivery) -> Check:
+    if delivery.is_refused:
+        return Check("first time", CheckState.SKIPPED, "not looked at any more")
+    if delivery.replay_of:
+        return Check("first time", CheckState.OK, f"a replay by {delivery.actor}: may repeat")
+    if delivery.verdict == DUPLICATE:
+        return Check("first time", CheckState.FAILED, "this event was received before")
+    return Check("first time", CheckState.OK, "this event is new")
+
+
+def _applied(delivery: Delivery) -> Check:
+    if delivery.verdict != ACCEPTED:
+        return Check("applied", CheckState.SKIPPED, delivery.outcome or "changes nothing")
+    if delivery.applied_at is None:
+        why = "its job will look at it" if delivery.job_id else "parked until its job is known"
+        return Check("applied", CheckState.WAITING, why)
+    waited_ms = (delivery.applied_at - delivery.received_at).total_seconds() * 1000
+    return Check("applied", CheckState.OK, delivery.outcome, max(0.0, waited_ms))
+
+
+def _pretty(body: bytes) -> str:
+    try:
+        return json.dumps(dict(decoded(body)), indent=2, ensure_ascii=False)
+    except (MalformedEvent, ValueError, RecursionError):
+        return ""

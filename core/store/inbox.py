@@ -1,0 +1,149 @@
+"""Looking through deliveries: filters, pages that stay quick at any depth, counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy.types import LargeBinary
+from sqlmodel import col
+
+from core.store.engine import Transaction
+from core.store.tables import DeliveryRow, JobRow
+
+__all__ = ["Cursor", "DeliveryFilter", "Line", "count_by_verdict", "event_types", "ids", "page"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries a list shows; empty means all. ``job`` is our id or the vendor's."""
+
+    verdicts: frozenset[str] = frozenset()
+    event_type: str = ""
+    job: str = ""
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the list, newest first: just after this delivery, or just before it."""
+
+    at: datetime
+    id: str
+    is_backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A delivery as a list shows it, without headers and body."""
+
+    id: str
+    verdict: str
+    event_type: str
+    event_id: str
+    vendor_job_id: str
+    job_id: str | None
+    document: str | None
+    scope: str
+    reason: str
+    outcome: str
+    received_at: datetime
+    applied_at: datetime | None
+    duration_ms: float
+    body_size: int
+    replay_of: str
+
+
+_COLUMNS = [
+    col(JobRow.name) if name == "document" else getattr(DeliveryRow, name)
+    for name in Line.__slots__
+]
+
+
+def page(
+    tx: Transaction, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
+) -> tuple[Line, ...]:
+    """The deliveries next to a place in the list, newest first; from its top without one.
+
+    Costs the same at every depth: the database begins at the cursor instead of counting up to it.
+    """
+    received, key = col(DeliveryRow.received_at), col(DeliveryRow.id)
+    where = _conditions(tx, which)
+    is_backwards = at is not None and at.is_backwards
+    if at is not None:
+        beyond = received > at.at if is_backwards else received < at.at
+        beside = key > at.id if is_backwards else key < at.id
+        where.append(or_(beyond, and_(received == at.at, beside)))
+        # said twice, so that the index on the moment alone can be used from here on
+        where.append(received >= at.at if is_backwards else received <= at.at)
+    order = (received, key) if is_backwards else (received.desc(), key.desc())
+    query = (
+        select(*_COLUMNS)
+        .outerjoin(JobRow, col(JobRow.id) == col(DeliveryRow.job_id))
+        .where(*where)
+        .order_by(*order)
+        .limit(limit)
+    )
+    lines = [Line(*row) for row in tx.execute(query)]
+    return tuple(reversed(lines) if is_backwards else lines)
+
+
+def ids(tx: Transaction, which: DeliveryFilter, *, limit: int) -> tuple[str, ...]:
+    """Ids of the deliveries that fit, oldest first."""
+    query = (
+        select(col(DeliveryRow.id))
+        .where(*_conditions(tx, which))
+        .order_by(col(DeliveryRow.received_at), col(DeliveryRow.id))
+        .limit(limit)
+    )
+    return tuple(tx.execute(query).scalars())
+
+
+def count_by_verdict(tx: Transaction, since: datetime) -> dict[str, int]:
+    """How many deliveries got which verdict since then."""
+    query = (
+        select(col(DeliveryRow.verdict), func.count())
+        .where(col(DeliveryRow.received_at) >= since)
+        .group_by(col(DeliveryRow.verdict))
+    )
+    return {str(verdict): int(count) for verdict, count in tx.execute(query)}
+
+
+def event_types(tx: Transaction) -> Sequence[str]:
+    """Every event type that was ever received."""
+    found: list[str] = []
+    while True:
+        # hops from one type to the next on the index, however many rows each has
+        query = select(func.min(col(DeliveryRow.event_type)))
+        if found:
+            query = query.where(col(DeliveryRow.event_type) > found[-1])
+        following = tx.execute(query).scalar()
+        if following is None or len(found) == _MOST_TYPES:
+            return [name for name in found if name]
+        found.append(following)
+
+
+_MOST_TYPES = 50
+
+
+def _conditions(tx: Transaction, which: DeliveryFilter) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if which.verdicts:
+        where.append(col(DeliveryRow.verdict).in_(sorted(which.verdicts)))
+    if which.event_type:
+        where.append(col(DeliveryRow.event_type) == which.event_type)
+    if which.job:
+        job = col(DeliveryRow.job_id) == which.job
+        where.append(or_(job, col(DeliveryRow.vendor_job_id) == which.job))
+    if which.since is not None:
+        where.append(col(DeliveryRow.received_at) >= which.since)
+    if which.until is not None:
+        where.append(col(DeliveryRow.received_at) <= which.until)
+    if which.text:
+        needle = literal(which.text.encode("utf-8", "replace"), LargeBinary)
+        is_postgres = tx.get_bind().dialect.name == "postgresql"
+        find = func.pg_catalog.position if is_postgres else func.instr
+        where.append(find(col(DeliveryRow.body), needle) > 0)
+    return where

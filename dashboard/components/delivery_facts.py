@@ -1,0 +1,103 @@
+"""One delivery: the verdict as a checklist, the bytes beside their meaning, the job before and after."""
+
+import streamlit as st
+
+from core.domain.jobs import AttemptStatus
+from core.services.deliveries import Check, DeliveryView
+from core.webhooks.forensics import Finding
+from core.webhooks.misreadings import Mistake
+from dashboard.components.verdicts import CHECK_SIGNS, VERDICT_SIGNS
+from dashboard.wording import STAGE_WORDS, plain, size
+
+__all__ = ["show"]
+
+_SCOPES = {"real": "LlamaParse", "mock": "the simulator", "test": "a test", "": "nobody we know"}
+
+
+def show(view: DeliveryView, now_ago: str) -> None:
+    """Everything on record about it."""
+    delivery = view.delivery
+    sign = VERDICT_SIGNS[delivery.verdict]
+    facts = [
+        f"signed by {_SCOPES[delivery.scope]}",
+        f"{delivery.received_at:%Y-%m-%d %H:%M:%S} UTC ({now_ago})",
+        f"judged in {delivery.duration_ms:.1f} ms",
+        size(delivery.body_size),
+    ]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(sign.word, icon=sign.icon, color=sign.color)
+        if delivery.replay_of:
+            st.badge(f"replay by {delivery.actor}", icon=":material/replay:", color="violet")
+        st.caption(" · ".join(plain(fact) for fact in facts))
+    _checklist(view.checks)
+    _findings(view.findings)
+    _change(view)
+    left, right = st.columns(2)
+    with left:
+        _raw(view)
+    with right:
+        _parsed(view)
+
+
+def _checklist(checks: tuple[Check, ...]) -> None:
+    with st.container(border=True, key="checklist"):
+        for check in checks:
+            sign = CHECK_SIGNS[check.state]
+            took = "" if check.took_ms is None else f" :gray[{_span(check.took_ms)}]"
+            st.markdown(f":{sign.color}[{sign.icon}] **{check.name}** · {plain(check.found)}{took}")
+
+
+def _findings(findings: tuple[Finding, ...]) -> None:
+    for number, finding in enumerate(findings):
+        is_likely = finding.mistake is not Mistake.UNKNOWN_SECRET
+        with st.container(border=True, key=f"finding-{number}"):
+            head = f"Likely: {finding.mistake.value}" if is_likely else "No usual mistake fits"
+            st.markdown(f":orange[:material/search_insights:] **{head}** · {plain(finding.what)}")
+            st.markdown(f"**What to do:** {plain(finding.next_step)}")
+
+
+def _change(view: DeliveryView) -> None:
+    if view.job is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="change"):
+        st.page_link(
+            "screens/job.py",
+            label=plain(view.job.name),
+            icon=":material/description:",
+            query_params={"job": view.job.id},
+        )
+        if view.state_before:
+            before, after = _stage(view.state_before), _stage(view.state_after)
+            changed = f"before: {before} → after: {after}"
+            st.caption(changed if before != after else f"{before}, before and after")
+        else:
+            st.caption("It changed nothing about this document yet.")
+
+
+def _stage(status: str) -> str:
+    return STAGE_WORDS[AttemptStatus(status)]
+
+
+def _raw(view: DeliveryView) -> None:
+    delivery = view.delivery
+    st.subheader("As it came", anchor=False)
+    kept = len(delivery.body)
+    if kept < delivery.body_size:
+        st.caption(f"The first {kept:,} of {delivery.body_size:,} bytes; the rest was not kept.")
+    st.code(delivery.body.decode("utf-8", "replace") or "(nothing)", language=None, wrap_lines=True)
+    with st.expander(f"Headers ({len(delivery.headers)})", icon=":material/list:"):
+        lines = "\n".join(f"{name}: {value}" for name, value in delivery.headers.items())
+        st.code(lines or "(none)", language=None, wrap_lines=True)
+        st.caption("Signatures and other secrets are kept by their length only.")
+
+
+def _parsed(view: DeliveryView) -> None:
+    st.subheader("As it reads", anchor=False)
+    if view.pretty:
+        st.code(view.pretty, language="json", wrap_lines=True)
+    else:
+        st.caption("This is no JSON object.")
+
+
+def _span(took_ms: float) -> str:
+    return f"{took_ms / 1000:.1f} s" if took_ms >= 1000 else f"{took_ms:.2f} ms"  # noqa: PLR2004

@@ -1,0 +1,190 @@
+"""The inbox of webhooks: filters in the URL, counts, and a list that pages at any depth."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from core.console import Console
+from core.services.deliveries import DeliveryPage
+from core.store.inbox import Cursor, DeliveryFilter, Line
+from dashboard.boundary import explained
+from dashboard.components.verdicts import VERDICT_SIGNS, sign_of_line
+from dashboard.wording import ago, plain
+
+__all__ = ["link_to", "show"]
+
+_AGES = {
+    "last minute": timedelta(minutes=1),
+    "last hour": timedelta(hours=1),
+    "last 24 hours": timedelta(hours=24),
+    "last 7 days": timedelta(days=7),
+}
+_CURSOR = "at"
+_SHOWN_VERDICTS = 8
+
+
+def show(console: Console) -> None:
+    """Filters, numbers, the list; live while its newest page is shown."""
+    which, words = _filters(console)
+    at = _cursor()
+
+    @st.fragment(run_every=None if at else 2)
+    def live() -> None:
+        with explained():
+            _numbers(console)
+            found = console.deliveries.page(which, at=at)
+            if words:
+                st.caption(plain(f"Filters: {', '.join(words)}"))
+            if found.lines:
+                _table(found.lines, console.clock())
+                _pager(found, is_top=at is None)
+            else:
+                st.info(_nothing(console, is_filtered=bool(words) or at is not None))
+
+    live()
+
+
+def link_to(delivery_id: str) -> str:
+    """The address of a delivery's page; it carries the filters, so that the way back keeps them."""
+    kept = [(n, v) for n in st.query_params for v in st.query_params.get_all(n) if n != "delivery"]
+    return f"/delivery?{urlencode([('delivery', delivery_id), *kept])}"
+
+
+def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
+    with st.container(horizontal=True, key="delivery-filters"):
+        verdicts = st.multiselect(
+            "Verdict",
+            list(VERDICT_SIGNS),
+            format_func=lambda name: VERDICT_SIGNS[name].word,
+            key="verdict",
+            bind="query-params",
+        )
+        kind = st.selectbox(
+            "Event",
+            list(console.deliveries.event_types()),
+            index=None,
+            placeholder="All",
+            key="event",
+            bind="query-params",
+        )
+        age = st.selectbox(
+            "Time", list(_AGES), index=None, placeholder="All", key="time", bind="query-params"
+        )
+        job = st.text_input(
+            "Job", key="job", bind="query-params", placeholder="job-… or the vendor's id"
+        )
+        text = st.text_input(
+            "Text in the body", key="text", bind="query-params", icon=":material/search:"
+        )
+    which = DeliveryFilter(
+        verdicts=frozenset(verdicts),
+        event_type=kind or "",
+        job=(job or "").strip(),
+        text=text or "",
+        since=console.clock() - _AGES[age] if age else None,
+    )
+    words = [VERDICT_SIGNS[verdict].word for verdict in verdicts]
+    words += [part for part in (kind, age, job) if part]
+    words += [f"body contains “{text}”"] if text else []
+    return which, words
+
+
+def _numbers(console: Console) -> None:
+    counts = console.deliveries.counts()
+    with st.container(horizontal=True, key="delivery-counts"):
+        st.metric("Last 24 hours", f"{counts.total:,}", border=True)
+        st.metric("Refused of these", f"{counts.refused:,}", border=True)
+        st.metric("Last hour", f"{counts.last_hour:,}", border=True)
+        st.metric("Last minute", f"{counts.last_minute:,}", border=True)
+    most = sorted(counts.by_verdict.items(), key=lambda item: -item[1])
+    with st.container(horizontal=True):
+        for verdict, count in most[:_SHOWN_VERDICTS]:
+            sign = VERDICT_SIGNS[verdict]
+            st.badge(f"{count:,} {sign.word}", icon=sign.icon, color=sign.color)
+
+
+def _table(lines: tuple[Line, ...], now: datetime) -> None:
+    rows = [
+        {
+            "verdict": _verdict(line),
+            "event": line.event_type or "–",
+            "job": line.document or line.vendor_job_id or "–",
+            "when": ago(line.received_at, now),
+            "ms": round(line.duration_ms, 1),
+            "open": link_to(line.id),
+            "received": f"{line.received_at:%Y-%m-%d %H:%M:%S}",
+            "note": line.outcome or line.reason,
+        }
+        for line in lines
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        key="deliveries",
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "open": st.column_config.LinkColumn("", display_text="open", width="small"),
+            "ms": st.column_config.NumberColumn("ms", format="%.1f", width="small"),
+            "job": st.column_config.TextColumn(width="medium"),
+        },
+    )
+
+
+def _verdict(line: Line) -> str:
+    sign = sign_of_line(line)
+    extra = " (test)" if line.scope == "test" else ""
+    extra += " (replay)" if line.replay_of else ""
+    return f"{sign.mark} {sign.word}{extra}"
+
+
+def _pager(found: DeliveryPage, *, is_top: bool) -> None:
+    if is_top and found.older is None:
+        return
+    with st.container(horizontal=True, key="delivery-pager"):
+        if not is_top and st.button("Newest", key="newest", icon=":material/first_page:"):
+            _go(None)
+        newer = st.button(
+            "Newer", key="newer", icon=":material/chevron_left:", disabled=found.newer is None
+        )
+        older = st.button(
+            "Older", key="older", icon=":material/chevron_right:", disabled=found.older is None
+        )
+    if newer:
+        _go(found.newer)
+    if older:
+        _go(found.older)
+
+
+def _go(cursor: Cursor | None) -> None:
+    if cursor is None:
+        st.query_params.pop(_CURSOR, None)
+    else:
+        direction = "newer" if cursor.is_backwards else "older"
+        st.query_params[_CURSOR] = f"{direction}~{cursor.at.isoformat()}~{cursor.id}"
+    st.rerun()
+
+
+def _cursor() -> Cursor | None:
+    """The place in the list from the URL; the top when it is none."""
+    direction, _, rest = st.query_params.get(_CURSOR, "").partition("~")
+    moment, _, key = rest.partition("~")
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    if at.tzinfo is None or direction not in {"newer", "older"}:
+        return None
+    return Cursor(at, key, is_backwards=direction == "newer")
+
+
+def _nothing(console: Console, *, is_filtered: bool) -> str:
+    if is_filtered:
+        return "No delivery fits these filters."
+    if console.settings.sends_webhooks:
+        return f"Nothing came in yet. LlamaParse reports to {console.settings.public_url}."
+    return (
+        "Nothing came in yet. Submit a document in MOCK and its events appear here, or set "
+        "PARSEDECK_PUBLIC_URL and LLAMAPARSE_WEBHOOK_SECRET so that LlamaParse can call."
+    )

@@ -1,0 +1,213 @@
+"""The inbox: filters find what they say, pages are complete and stay quick at any depth."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.console import Console
+from core.errors import NotFound
+from core.services.deliveries import CheckState, Deliveries
+from core.store import Store, deliveries
+from core.store.deliveries import Delivery
+from core.store.inbox import DeliveryFilter
+from tests.factories import finished, submitted, wait_until
+from tests.webhooks.conftest import Door, an_event
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def _a_delivery(number: int, at: datetime = NOW, **facts: object) -> Delivery:
+    plain: dict[str, object] = {
+        "id": f"dlv-{number:06}",
+        "event_id": f"e-{number}",
+        "event_type": "parse.success",
+        "vendor_job_id": f"pjb-{number}",
+        "scope": "mock",
+        "verdict": "accepted",
+        "reason": "",
+        "secret_label": "",
+        "headers": {},
+        "body": json.dumps({"number": f"<{number}>"}).encode(),
+        "body_size": 10,
+        "received_at": at,
+        "duration_ms": 1.0,
+        "event_at": None,
+        **facts,
+    }
+    return Delivery(**plain)  # type: ignore[arg-type]
+
+
+def _stored(store: Store, *new: Delivery) -> Deliveries:
+    with store.write() as tx:
+        deliveries.add_all(tx, new)
+    return Deliveries(store, lambda: NOW + timedelta(seconds=30))
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(moments=st.lists(st.integers(0, 5), min_size=0, max_size=23), size=st.integers(1, 7))
+def test_paging_shows_each_delivery_once_in_both_directions(
+    store: Store, moments: list[int], size: int
+) -> None:
+    """Forth and back again every delivery comes once and in order, also many of one moment."""
+    with store.write() as tx:
+        deliveries.forget_refused(tx, keep=0)
+    new = [
+        _a_delivery(n, NOW + timedelta(seconds=s), verdict="malformed")
+        for n, s in enumerate(moments)
+    ]
+    desk = _stored(store, *new)
+    wanted = [d.id for d in sorted(new, key=lambda d: (d.received_at, d.id), reverse=True)]
+    pages, at = [], None
+    while True:
+        found = desk.page(DeliveryFilter(), at=at, limit=size)
+        pages.append([line.id for line in found.lines])
+        if found.older is None:
+            break
+        at = found.older
+    assert [i for page in pages for i in page] == wanted
+    back = []
+    while found.newer is not None:
+        found = desk.page(DeliveryFilter(), at=found.newer, limit=size)
+        back.append([line.id for line in found.lines])
+    assert [i for page in reversed(back) for i in page] == wanted[: sum(map(len, back))]
+    assert sum(map(len, back)) == len(wanted) - len(pages[-1])
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        (DeliveryFilter(), {1, 2, 3, 4}),
+        (DeliveryFilter(verdicts=frozenset({"malformed", "stale"})), {2, 3}),
+        (DeliveryFilter(event_type="parse.error"), {4}),
+        (DeliveryFilter(job="pjb-3"), {3}),
+        (DeliveryFilter(text="<2>"), {2}),
+        (DeliveryFilter(text="' OR 1=1 --"), set()),
+        (DeliveryFilter(text="%"), set()),
+        (DeliveryFilter(since=NOW + timedelta(seconds=3)), {3, 4}),
+        (DeliveryFilter(until=NOW + timedelta(seconds=1)), {1}),
+        (DeliveryFilter(verdicts=frozenset({"accepted"}), text="<4>", job="pjb-4"), {4}),
+    ],
+)
+def test_each_filter_finds_what_it_says(
+    store: Store, which: DeliveryFilter, numbers: set[int]
+) -> None:
+    """Verdict, event type, job, time and text in the body narrow the list, together too."""
+    desk = _stored(
+        store,
+        *(
+            _a_delivery(n, NOW + timedelta(seconds=n), verdict=verdict, event_type=kind)
+            for n, verdict, kind in (
+                (1, "accepted", "parse.success"),
+                (2, "malformed", ""),
+                (3, "stale", "parse.success"),
+                (4, "accepted", "parse.error"),
+            )
+        ),
+    )
+    assert {line.event_id for line in desk.page(which).lines} == {f"e-{n}" for n in numbers}
+
+
+def test_counts_say_how_many_and_how_fast(store: Store) -> None:
+    """Numbers of the last day by verdict, of the last hour and of the last minute."""
+    ages = (10, 50, 200, 4000, 90_000)
+    desk = _stored(
+        store,
+        *(
+            _a_delivery(
+                n, NOW + timedelta(seconds=30 - age), verdict="stale" if n == 2 else "accepted"
+            )
+            for n, age in enumerate(ages)
+        ),
+    )
+    counts = desk.counts()
+    assert (counts.total, counts.refused, counts.last_hour, counts.last_minute) == (4, 1, 3, 2)
+    assert counts.by_verdict == {"accepted": 3, "stale": 1}
+
+
+def test_event_types_are_listed_once(store: Store) -> None:
+    """The choice of event types is what was received."""
+    kinds = ["parse.success", "parse.error", "parse.success", "", "extract.success"]
+    desk = _stored(store, *(_a_delivery(n, event_type=kind) for n, kind in enumerate(kinds)))
+    assert list(desk.event_types()) == ["extract.success", "parse.error", "parse.success"]
+
+
+def test_refused_deliveries_are_forgotten_beyond_a_number_and_accepted_ones_never(
+    store: Store,
+) -> None:
+    """Tidying keeps the newest refusals, and every event id that was accepted."""
+    _stored(
+        store,
+        *(
+            _a_delivery(n, NOW + timedelta(seconds=n), verdict="stale" if n % 2 else "accepted")
+            for n in range(20)
+        ),
+    )
+    with store.write() as tx:
+        assert deliveries.forget_refused(tx, keep=3) == 7
+        left = deliveries.recent(tx)
+    assert [d.event_id for d in left if d.is_refused] == ["e-19", "e-17", "e-15"]
+    assert len([d for d in left if not d.is_refused]) == 10
+
+
+def test_a_page_deep_in_20_000_deliveries_costs_as_much_as_the_first(store: Store) -> None:
+    """Paging begins at its cursor: the last page reads no more rows than the first."""
+    with store.write() as tx:
+        for start in range(0, 20_000, 5000):
+            new = [_a_delivery(n, NOW + timedelta(seconds=n)) for n in range(start, start + 5000)]
+            deliveries.add_all(tx, new)
+    desk = Deliveries(store, lambda: NOW)
+    first = desk.page(DeliveryFilter())
+    assert first.older is not None
+    bottom = type(first.older)(NOW + timedelta(seconds=60), "z")
+    took, deep = [], first
+    for at in (None, bottom):
+        best = 10.0
+        for _ in range(5):
+            began = time.perf_counter()
+            deep = desk.page(DeliveryFilter(), at=at)
+            best = min(best, time.perf_counter() - began)
+        took.append(best)
+    assert deep.lines[0].event_id == "e-60"
+    # counted up to, the last page would take some fifty times as long
+    assert took[1] < took[0] * 5 + 0.01
+    moments = [line.received_at for line in first.lines]
+    assert all(a > b for a, b in pairwise(moments))
+
+
+def test_the_page_of_a_delivery_says_what_it_changed(make_console: Callable[..., Console]) -> None:
+    """An applied event shows its whole verdict and the job's state before and after."""
+    console = make_console(worker=True)
+    job_id = finished(console, submitted(console, {"a.txt": b"words"}).id).jobs[0].id
+
+    def applied() -> bool:
+        found = console.jobs.view(job_id).deliveries
+        return any(d.outcome == "asked: completed" for d in found)
+
+    wait_until(applied)
+    event = next(d for d in console.jobs.view(job_id).deliveries if d.outcome == "asked: completed")
+    view = console.deliveries.view(event.id)
+    assert {check.state for check in view.checks} == {CheckState.OK}
+    assert [check.name for check in view.checks][-2:] == ["first time", "applied"]
+    assert (view.state_before, view.state_after) == ("running", "fetching")
+    assert view.job is not None
+    assert view.job.id == job_id
+    assert '"event_id"' in view.pretty
+
+
+def test_the_page_of_a_refusal_stops_at_what_failed(knock: Callable[..., Door]) -> None:
+    """What was not looked at any more is not shown as if it held."""
+    door = knock()
+    refused = door.send(an_event(), secret="wrong").json()["delivery_id"]
+    view = door.console.deliveries.view(refused)
+    states = [check.state.value for check in view.checks]
+    assert states == ["ok", "ok", "failed", *["skipped"] * 4]
+    with pytest.raises(NotFound):
+        door.console.deliveries.view("dlv-none")
