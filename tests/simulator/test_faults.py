@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx2 as httpx
@@ -202,17 +203,23 @@ def test_a_job_can_be_stuck_until_it_is_cancelled(simulate: Simulate) -> None:
 
 def test_pages_can_fail(simulate: Simulate) -> None:
     """Some pages fail, the job completes and is billed; the same seed fails the same pages."""
+    url = simulate(cache=False)
     failed = []
     for _ in range(2):
-        url = simulate(faults=("partial_pages=0.5",), seed="3", cache=False)
+        asked = {"faults": ["partial_pages=0.5"], "seed": "3"}
+        httpx.put(f"{url}/__simulator/faults", json=asked)
         job = _upload(url, content=b"\n".join([b"page"] * 20)).json()["id"]
-        wait_until(lambda: _status(url, job) == "COMPLETED")  # noqa: B023 - called at once
+        wait_until(partial(_is_completed, url, job))
         get = f"{url}/api/v2/parse/{job}"
         answer = httpx.get(get, headers=KEY, params={"expand": "markdown"}).json()
         failed.append([page["success"] for page in answer["markdown"]["pages"]])
     assert failed[0] == failed[1]
     assert 2 < failed[0].count(False) < 18
-    assert _counts(url) == {"partial_pages": failed[0].count(False)}
+    assert _counts(url) == {"partial_pages": 2 * failed[0].count(False)}
+
+
+def _is_completed(url: str, job: str) -> bool:
+    return _status(url, job) == "COMPLETED"
 
 
 def test_partial_pages_can_be_announced_as_such(simulate: Simulate, mailbox: Mailbox) -> None:
