@@ -236,7 +236,13 @@ class _Mock:
 
         folder = console.settings.data_dir / "simulator"
         folder.mkdir(parents=True, exist_ok=True)
-        self.simulator = Served(create_simulator(console._simulator_config, folder, read))  # noqa: SLF001 - one module
+        look_alike = create_simulator(
+            console._simulator_config,  # noqa: SLF001 - one module
+            folder,
+            read,
+            page_image=console.local.page_image,
+        )
+        self.simulator = Served(look_alike)
         self.receiver = Served(Starlette(routes=[webhook_route(console.receiver)]))
 
     def close(self) -> None:

@@ -156,7 +156,7 @@ def simulator(
             seed=seed, api_key=api_key, webhook_secret=webhook_secret, faults=tuple(fault or ())
         )
         try:
-            look_alike = create_simulator(config, folder, local.read)
+            look_alike = create_simulator(config, folder, local.read, page_image=local.page_image)
         except ValueError as error:
             raise ConsoleError(str(error)) from error
         typer.echo(f"The simulator listens on http://127.0.0.1:{port}")

@@ -1,53 +1,94 @@
 """Faults on demand: what a bad day at the service looks like, seeded, counted and composable.
 
-A fault is written ``NAME=NUMBER[@OPERATION]``. The number is the share of calls (or deliveries) that it
-hits, from 0 to 1; for ``latency`` and ``webhook_late`` it is a mean in seconds, drawn anew each time
-from an exponential distribution. Without an operation it hits all of them.
+A fault is written ``NAME=NUMBER[@OPERATION]``. The number is the share of calls (or jobs, pages,
+deliveries) that it hits, from 0 to 1; for those that last it is seconds: how long an ``outage`` is,
+the mean of what is drawn anew each time for the others. ``latency`` may name another distribution:
+``latency=fixed:0.2``, ``uniform:0.1:0.5``, ``exponential:0.3`` (as a bare number does) or
+``lognormal:MEDIAN:SIGMA``. Without an operation a fault hits all of them.
 """
 
-import asyncio
-import json
 import random
 import re
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import parse_qs
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+__all__ = ["OPERATIONS", "FaultName", "FaultSpec", "Faults"]
 
-__all__ = ["FaultName", "FaultSpec", "Faults", "Faulty", "faults_route"]
-
-_LOOPBACK = {"127.0.0.1", "::1"}
-_WRITTEN = re.compile(r"(?P<name>\w+)=(?P<number>\d*\.?\d+)(?:@(?P<operation>\w+))?")
-_OPERATIONS = ("submit", "status", "fetch", "list", "cancel", "delete", "versions")
-_RESULTS = {"text", "markdown", "items", "metadata", "text_full", "markdown_full"}
+_WRITTEN = re.compile(
+    r"(?P<name>\w+)=(?:(?P<shape>[a-z]+):)?"
+    r"(?P<numbers>\d*\.?\d+(?::\d*\.?\d+)?)(?:@(?P<operation>\w+))?"
+)
+OPERATIONS = (
+    "submit",
+    "status",
+    "fetch",
+    "list",
+    "cancel",
+    "delete",
+    "versions",
+    "files",
+    "usage",
+    "hooks",
+    "download",
+)
 
 
 class FaultName(StrEnum):
-    """All there are. Those that begin with ``webhook`` hit deliveries, the others calls."""
+    """All there are: of calls, of jobs, of deliveries."""
 
     LATENCY = "latency"
+    OUTAGE = "outage"
     RATE_LIMIT = "rate_limit"
+    RATE_LIMIT_BURST = "rate_limit_burst"
     SERVER_ERROR = "server_error"
+    QUOTA_OUT = "quota_out"
+    KEY_REVOKED = "key_revoked"
     LOST_REQUEST = "lost_request"
     LOST_ANSWER = "lost_answer"
     TRUNCATED = "truncated"
     MALFORMED = "malformed"
     RESULT_MISSING = "result_missing"
+
+    STUCK_PENDING = "stuck_pending"
+    PARTIAL_PAGES = "partial_pages"
+    BILLED_LATE = "billed_late"
+
     WEBHOOK_LOST = "webhook_lost"
     WEBHOOK_LATE = "webhook_late"
     WEBHOOK_TWICE = "webhook_twice"
+    WEBHOOK_REORDERED = "webhook_reordered"
     WEBHOOK_WRONG_SIGNATURE = "webhook_wrong_signature"
     WEBHOOK_DOUBLE_ENCODED = "webhook_double_encoded"
 
     @property
     def is_seconds(self) -> bool:
-        """Whether its number is a mean in seconds and not a share."""
-        return self in {FaultName.LATENCY, FaultName.WEBHOOK_LATE}
+        """Whether its number is in seconds and not a share."""
+        return self in _LASTING
+
+    @property
+    def is_of_calls(self) -> bool:
+        """Whether it hits calls, and so may name an operation."""
+        return self not in _OF_JOBS and not self.value.startswith("webhook")
+
+
+_LASTING = {
+    FaultName.LATENCY,
+    FaultName.OUTAGE,
+    FaultName.RATE_LIMIT_BURST,
+    FaultName.BILLED_LATE,
+    FaultName.WEBHOOK_LATE,
+}
+_OF_JOBS = {FaultName.STUCK_PENDING, FaultName.PARTIAL_PAGES, FaultName.BILLED_LATE}
+
+_SHAPES: dict[str, tuple[int, Callable[[random.Random, tuple[float, ...]], float]]] = {
+    "fixed": (1, lambda _drawn, n: n[0]),
+    "uniform": (2, lambda drawn, n: drawn.uniform(n[0], n[1])),
+    "exponential": (1, lambda drawn, n: drawn.expovariate(1 / n[0]) if n[0] else 0.0),
+    "lognormal": (2, lambda drawn, n: n[0] * drawn.lognormvariate(0.0, n[1])),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +96,9 @@ class FaultSpec:
     """One fault as it was asked for; an empty operation means all."""
 
     name: FaultName
-    number: float
+    numbers: tuple[float, ...]
     operation: str = ""
+    shape: str = "exponential"
 
     @classmethod
     def parse(cls, written: str) -> "FaultSpec":
@@ -67,23 +109,34 @@ class FaultSpec:
             raise ValueError(
                 f"{written!r} is no fault. Write NAME=NUMBER[@OPERATION]; names: {names}."
             )
-        name, number, operation = (
-            FaultName(match["name"]),
-            float(match["number"]),
-            match["operation"],
-        )
-        if not name.is_seconds and number > 1:
-            raise ValueError(f"{written!r}: the share of calls is from 0 to 1.")
-        if operation and (operation not in _OPERATIONS or name.startswith("webhook")):
+        name, shape = FaultName(match["name"]), match["shape"] or "exponential"
+        numbers = tuple(float(number) for number in match["numbers"].split(":"))
+        if match["shape"] and name is not FaultName.LATENCY:
+            raise ValueError(f"{written!r}: only latency has a distribution.")
+        if shape not in _SHAPES or len(numbers) != _SHAPES[shape][0]:
             raise ValueError(
-                f"{written!r}: operations are {', '.join(_OPERATIONS)}, for calls only."
+                f"{written!r}: distributions are fixed:SECONDS, uniform:LEAST:MOST,"
+                " exponential:MEAN and lognormal:MEDIAN:SIGMA."
             )
-        return cls(name, number, operation or "")
+        if not name.is_seconds and numbers[0] > 1:
+            raise ValueError(f"{written!r}: the share is from 0 to 1.")
+        operation = match["operation"] or ""
+        if operation and (operation not in OPERATIONS or not name.is_of_calls):
+            raise ValueError(
+                f"{written!r}: operations are {', '.join(OPERATIONS)}, for faults of calls only."
+            )
+        return cls(name, numbers, operation, shape)
+
+    @property
+    def number(self) -> float:
+        """The share, or the seconds."""
+        return self.numbers[0]
 
     def __str__(self) -> str:
         """As it is written."""
         where = f"@{self.operation}" if self.operation else ""
-        return f"{self.name}={self.number:g}{where}"
+        shape = "" if self.shape == "exponential" else f"{self.shape}:"
+        return f"{self.name}={shape}{':'.join(f'{number:g}' for number in self.numbers)}{where}"
 
 
 class Faults:
@@ -97,6 +150,8 @@ class Faults:
         """From now on these, drawn from the seed's beginning; the counts go on."""
         self.specs = tuple(specs)
         self.seed = seed
+        self._since = time.monotonic()
+        self._burst_until = 0.0
         self._random = random.Random(seed)  # noqa: S311 - reproducible, not secret
 
     def hits(self, name: FaultName, operation: str = "") -> bool:
@@ -106,106 +161,30 @@ class Faults:
         return bool(found)
 
     def seconds(self, name: FaultName, operation: str = "") -> float:
-        """How long this fault lasts now, drawn."""
-        return sum(
-            self._random.expovariate(1 / s.number) for s in self._of(name, operation) if s.number
-        )
+        """How long this fault lasts now, drawn, and counted when it lasts at all."""
+        drawn = sum(_SHAPES[s.shape][1](self._random, s.numbers) for s in self._of(name, operation))
+        self.counts.update([name.value] if drawn > 0 else [])
+        return drawn
+
+    def outage_s(self, operation: str = "") -> float:
+        """How long the service is still away; an outage begins when it is set."""
+        longest = max((s.number for s in self._of(FaultName.OUTAGE, operation)), default=0.0)
+        return max(0.0, self._since + longest - time.monotonic())
+
+    def is_limited(self, operation: str) -> bool:
+        """Whether the rate is exceeded: by a draw, or because a burst that began so still lasts."""
+        now = time.monotonic()
+        if now < self._burst_until:
+            self.counts.update([FaultName.RATE_LIMIT.value])
+            return True
+        if not self.hits(FaultName.RATE_LIMIT, operation):
+            return False
+        self._burst_until = now + self.seconds(FaultName.RATE_LIMIT_BURST, operation)
+        return True
+
+    def broken(self, pages: int) -> frozenset[int]:
+        """Which of so many pages fail, by their place."""
+        return frozenset(p for p in range(pages) if self.hits(FaultName.PARTIAL_PAGES))
 
     def _of(self, name: FaultName, operation: str) -> list[FaultSpec]:
         return [s for s in self.specs if s.name is name and s.operation in {"", operation}]
-
-
-class Faulty:
-    """Lets calls to the service's routes go wrong."""
-
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
-        self._app = app
-        self._faults = faults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Draw what goes wrong with this call, and let it."""
-        if scope["type"] != "http" or not self._faults.specs or scope["path"].startswith("/__"):
-            await self._app(scope, receive, send)
-            return
-        operation, hits = _operation(scope), self._faults.hits
-        await asyncio.sleep(self._faults.seconds(FaultName.LATENCY, operation))
-        if hits(FaultName.LOST_REQUEST, operation):
-            await _drop(send)
-        elif hits(FaultName.RATE_LIMIT, operation):
-            await _answer(429, "Rate limit exceeded. Please try again later.")(scope, receive, send)
-        elif hits(FaultName.SERVER_ERROR, operation):
-            await _answer(503, "Service Unavailable")(scope, receive, send)
-        elif operation == "fetch" and hits(FaultName.RESULT_MISSING):
-            await _answer(404, "Result not found")(scope, receive, send)
-        else:
-            await self._spoilt(scope, receive, send, operation)
-
-    async def _spoilt(self, scope: Scope, receive: Receive, send: Send, operation: str) -> None:
-        """The call is carried out; what is told of it may not arrive, or not whole."""
-        hits = self._faults.hits
-        if hits(FaultName.LOST_ANSWER, operation):
-            await self._app(scope, receive, _swallow)
-            await _drop(send)
-        elif hits(FaultName.TRUNCATED, operation):
-            await self._app(scope, receive, _halved(send))
-        elif hits(FaultName.MALFORMED, operation):
-            await self._app(scope, receive, _swallow)
-            await Response("<html>Bad gateway", 200, media_type="text/html")(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-
-async def faults_route(request: Request) -> Response:
-    """``/__simulator/faults``: GET what is set and how often it hit; PUT ``{"faults", "seed"}``."""
-    if request.client is not None and request.client.host not in _LOOPBACK:
-        return JSONResponse({"detail": "Only from this machine."}, 403)
-    faults: Faults = request.app.state.faults
-    if request.method == "PUT":
-        try:
-            asked = await request.json()
-            faults.set([FaultSpec.parse(f) for f in asked["faults"]], str(asked.get("seed", "")))
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-            return JSONResponse({"detail": str(error)}, 422)
-    said = {"faults": [str(s) for s in faults.specs], "seed": faults.seed, "counts": faults.counts}
-    return JSONResponse(said)
-
-
-def _operation(scope: Scope) -> str:
-    path, method = scope["path"].rstrip("/"), scope["method"]
-    if path.endswith("/versions"):
-        return "versions"
-    if path.endswith("/cancel"):
-        return "cancel"
-    if method == "DELETE":
-        return "delete"
-    if method == "POST":
-        return "submit"
-    if path.endswith("/parse"):
-        return "list"
-    asked = parse_qs(scope["query_string"].decode("latin-1")).get("expand", [])
-    expanded = {part for value in asked for part in value.split(",")}
-    return "fetch" if expanded & _RESULTS else "status"
-
-
-def _answer(status: int, detail: str) -> Response:
-    return JSONResponse({"detail": detail}, status)
-
-
-async def _swallow(_message: Message) -> None:
-    return
-
-
-async def _drop(send: Send) -> None:
-    """An answer that ends before its first byte of body: the server then closes the connection."""
-    headers = [(b"content-length", b"1000"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-def _halved(send: Send) -> Send:
-    async def halve(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            half = message.get("body", b"")[: len(message.get("body", b"")) // 2]
-            message = {**message, "body": half, "more_body": True}
-        await send(message)
-
-    return halve

@@ -1,18 +1,33 @@
-"""What a job and its result look like on the wire (fact sheet 1.2)."""
+"""What a stored result is, and the sections of it that v2 gives (fact sheet 1.2)."""
 
+import io
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import xlsxwriter
+
 from core.domain.documents import ParsedDocument
-from core.domain.money import BUILT_IN_PRICES, Tier
-from core.simulator.records import SimJob
+from core.simulator.items import forms_of, items_of, tables_of
+from core.simulator.records import Options, SimJob
 
-__all__ = ["StoredPage", "credits_of", "dump", "expanded", "job_json", "load"]
+__all__ = [
+    "PAGE_HEIGHT",
+    "PAGE_WIDTH",
+    "SECTIONS",
+    "StoredPage",
+    "dump",
+    "form_pages",
+    "job_json",
+    "joined",
+    "load",
+    "moment",
+    "workbook",
+]
 
-_SEPARATOR = "\n\n---\n\n"
+PAGE_WIDTH, PAGE_HEIGHT = 612.0, 792.0  # a letter page in points; readers do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +40,16 @@ class StoredPage:
     error: str
 
 
-def dump(document: ParsedDocument, max_pages: int | None) -> bytes:
-    """The result as it is stored; at most so many pages."""
+def dump(document: ParsedDocument, max_pages: int | None, broken: Collection[int] = ()) -> bytes:
+    """The result as it is stored; at most so many pages, those whose place is in ``broken`` failed."""
     pages = [
-        {"number": page.number, "markdown": page.markdown, "text": page.text, "error": page.error}
-        for page in document.pages[:max_pages]
+        {
+            "number": page.number,
+            "markdown": "" if place in broken else page.markdown,
+            "text": page.text,
+            "error": "fault: the page is broken" if place in broken else page.error,
+        }
+        for place, page in enumerate(document.pages[:max_pages])
     ]
     return json.dumps(pages, ensure_ascii=False).encode("utf-8", "replace")
 
@@ -39,10 +59,9 @@ def load(data: bytes) -> list[StoredPage]:
     return [StoredPage(**page) for page in json.loads(data)]
 
 
-def credits_of(tier: str, pages: int, moment: float) -> int:
-    """What so many pages cost on that day."""
-    price = BUILT_IN_PRICES.on(datetime.fromtimestamp(moment, UTC).date())
-    return price.credits(Tier(tier), pages)
+def form_pages(pages: list[StoredPage]) -> int:
+    """How many pages have a form on them."""
+    return sum(1 for page in pages if forms_of(page.markdown))
 
 
 def job_json(job: SimJob, project_id: str) -> dict[str, Any]:
@@ -51,66 +70,129 @@ def job_json(job: SimJob, project_id: str) -> dict[str, Any]:
         "id": job.id,
         "project_id": project_id,
         "status": job.status,
-        "created_at": _moment(job.created_at),
-        "updated_at": _moment(job.updated_at),
+        "created_at": moment(job.created_at),
+        "updated_at": moment(job.updated_at),
         "error_message": job.error_message,
         "name": job.name,
-        "tier": job.tier,
+        "tier": job.tier or None,
         "usage": None,
         "user_metadata": job.user_metadata,
     }
 
 
-def expanded(job: SimJob, pages: list[StoredPage], wanted: Collection[str]) -> dict[str, Any]:
-    """The sections that were asked for; names that this simulator does not know are left out."""
-    return {name: _SECTIONS[name](job, pages) for name in _SECTIONS if name in wanted}
+def joined(parts: list[tuple[int, str]], separator: str, options: Options) -> str:
+    """The whole document: pages joined as the service joins them, with what v1 puts around each."""
+    between = separator if options.separator is None else options.separator
+    around = [
+        f"{_numbered(options.prefix, number)}{part}{_numbered(options.suffix, number)}"
+        for number, part in parts
+    ]
+    return between.join(around)
 
 
-def _markdown(_job: SimJob, pages: list[StoredPage]) -> dict[str, Any]:
-    return {"pages": [_markdown_page(page) for page in pages]}
+def workbook(pages: list[StoredPage]) -> bytes:
+    """An XLSX with one sheet per table; an empty one when there is no table."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
+    sheets = [
+        (f"page_{page.number}_table_{n}", rows)
+        for page in pages
+        for n, rows in enumerate(tables_of(page.markdown), 1)
+    ]
+    for name, rows in sheets or [("no_tables", [])]:
+        sheet = book.add_worksheet(name[:31])
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
+    book.close()
+    return out.getvalue()
 
 
-def _markdown_page(page: StoredPage) -> dict[str, Any]:
-    if page.error:
-        return {"page_number": page.number, "success": False, "error": page.error}
+def moment(seconds: float) -> str:
+    """A moment as the service writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _numbered(text: str, number: int) -> str:
+    return text.replace("{pageNumber}", str(number))
+
+
+def _failed(page: StoredPage) -> dict[str, Any]:
+    return {"page_number": page.number, "success": False, "error": page.error}
+
+
+def _markdown(pages: list[StoredPage]) -> dict[str, Any]:
     return {
-        "page_number": page.number,
-        "markdown": page.markdown,
-        "success": True,
-        "header": None,
-        "footer": None,
+        "pages": [
+            _failed(page)
+            if page.error
+            else {
+                "page_number": page.number,
+                "markdown": page.markdown,
+                "success": True,
+                "header": None,
+                "footer": None,
+            }
+            for page in pages
+        ]
     }
 
 
-def _text(_job: SimJob, pages: list[StoredPage]) -> dict[str, Any]:
+def _text(pages: list[StoredPage]) -> dict[str, Any]:
     return {"pages": [{"page_number": page.number, "text": page.text} for page in pages]}
 
 
-def _metadata(_job: SimJob, pages: list[StoredPage]) -> dict[str, Any]:
-    return {"pages": [{"page_number": page.number, "confidence": None} for page in pages]}
+def _items(pages: list[StoredPage]) -> dict[str, Any]:
+    return {
+        "pages": [
+            _failed(page)
+            if page.error
+            else {
+                "page_number": page.number,
+                "page_width": PAGE_WIDTH,
+                "page_height": PAGE_HEIGHT,
+                "success": True,
+                "items": items_of(page.markdown),
+            }
+            for page in pages
+        ]
+    }
 
 
-def _markdown_full(_job: SimJob, pages: list[StoredPage]) -> str:
-    return _SEPARATOR.join(page.markdown for page in pages)
+def _forms(pages: list[StoredPage]) -> dict[str, Any]:
+    return {
+        "pages": [
+            _failed(page)
+            if page.error
+            else {
+                "page_number": page.number,
+                "page_width": PAGE_WIDTH,
+                "page_height": PAGE_HEIGHT,
+                "success": True,
+                "forms": forms_of(page.markdown),
+            }
+            for page in pages
+        ]
+    }
 
 
-def _text_full(_job: SimJob, pages: list[StoredPage]) -> str:
-    return _SEPARATOR.join(page.text for page in pages)
+def _metadata(pages: list[StoredPage]) -> dict[str, Any]:
+    empty = {
+        "confidence": None,
+        "cost_optimized": False,
+        "original_orientation_angle": 0,
+        "printed_page_number": None,
+        "slide_section_name": None,
+        "speaker_notes": None,
+        "triggered_auto_mode": False,
+    }
+    return {"pages": [{"page_number": page.number, **empty} for page in pages]}
 
 
-def _job_metadata(job: SimJob, pages: list[StoredPage]) -> dict[str, Any]:
-    return {"job_pages": len(pages), "job_is_cache_hit": job.cached_from is not None}
-
-
-_SECTIONS: dict[str, Callable[[SimJob, list[StoredPage]], Any]] = {
+SECTIONS: dict[str, Callable[[list[StoredPage]], dict[str, Any]]] = {
     "markdown": _markdown,
     "text": _text,
+    "items": _items,
     "metadata": _metadata,
-    "markdown_full": _markdown_full,
-    "text_full": _text_full,
-    "job_metadata": _job_metadata,
+    "forms": _forms,
 }
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+"""The sections that are given page by page."""

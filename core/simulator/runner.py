@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -11,8 +10,9 @@ from typing import Self
 from core.clock import Clock
 from core.errors import DocumentRefused, RefusalReason
 from core.simulator.config import Reader, SimulatorConfig
+from core.simulator.faults import FaultName
 from core.simulator.records import Delivery, SimJob
-from core.simulator.results import credits_of, dump, load
+from core.simulator.results import StoredPage, dump, form_pages, load
 from core.simulator.sender import Sender
 from core.simulator.state import State
 from core.telemetry import log
@@ -50,6 +50,7 @@ class Runner:
         self._config = config
         self._reader = reader
         self._sender = sender
+        self._faults = sender.faults
         self._clock = clock
         self._reading = asyncio.Semaphore(config.readers)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,11 +72,12 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._state.hold, 0.0)
+        await asyncio.wrap_future(self._state.hold(0.0))
 
-    def take(self, job_id: str) -> None:
-        """Work on this job until it ends."""
-        self._spawn(lambda: self._work(job_id))
+    def take(self, job: SimJob) -> None:
+        """Work on this job until it ends; one that is stuck waits for its cancellation."""
+        if not job.is_stuck:
+            self._spawn(partial(self._work, job))
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Send these events, each at its own pace."""
@@ -104,22 +106,21 @@ class Runner:
         lease_s = self._config.lease_s
         while True:
             now = self.now()
-            await asyncio.to_thread(self._state.hold, now + lease_s)
-            jobs, deliveries = await asyncio.to_thread(self._state.adopt, now)
+            held = self._state.hold(now + lease_s)
+            adopted = self._state.adopt(now)  # both in one commit
+            await asyncio.wrap_future(held)
+            jobs, deliveries = await asyncio.wrap_future(adopted)
             for job in jobs:
-                self.take(job.id)
+                self.take(job)
             self.deliver(deliveries)
             await asyncio.sleep(lease_s / 3)
 
-    async def _work(self, job_id: str) -> None:
-        job = await asyncio.to_thread(self._state.find, job_id)
-        if job is None or job.is_final:
-            return
+    async def _work(self, job: SimJob) -> None:
         waited_s = max(0.0, self.now() - job.created_at)
         await asyncio.sleep(max(0.0, self._config.pending_s - waited_s))
         async with self._reading:
             if job.status == "PENDING":
-                started = await asyncio.to_thread(self._state.start, job.id, self.now())
+                started = await asyncio.wrap_future(self._state.start(job.id, self.now()))
                 if started is None:
                     return
                 self.deliver(started)
@@ -128,25 +129,45 @@ class Runner:
     async def _finish(self, job: SimJob) -> list[Delivery] | None:
         try:
             data, credits_ = await self._result(job)
+            pages = load(data)
+            failed = self._failed(job, pages)
         except _JobFailed as failure:
-            return await asyncio.to_thread(self._state.fail, job.id, self.now(), str(failure))
-        await asyncio.to_thread(self._state.write_result, job.id, data)
-        pages = len(load(data))
-        return await asyncio.to_thread(self._state.complete, job.id, self.now(), pages, credits_)
+            return await asyncio.wrap_future(self._state.fail(job.id, self.now(), str(failure)))
+        now = self.now()
+        late_s = self._config.billed_after_s + self._faults.seconds(FaultName.BILLED_LATE)
+        completed = self._state.complete(
+            job.id,
+            now,
+            data,
+            pages=len(pages),
+            credits_=credits_,
+            failed_pages=failed,
+            billed_at=now + late_s,
+        )
+        return await asyncio.wrap_future(completed)
+
+    def _failed(self, job: SimJob, pages: list[StoredPage]) -> int:
+        failed = sum(1 for page in pages if page.error)
+        allowed = job.options.failure_ratio
+        if failed > len(pages) * (self._config.failure_ratio if allowed is None else allowed):
+            raise _JobFailed(_UNEXPECTED, f"{failed} of {len(pages)} pages failed.")
+        return failed
 
     async def _result(self, job: SimJob) -> tuple[bytes, int]:
+        if job.options.doomed:
+            raise _JobFailed(*job.options.doomed.split(": ", 1))
         if job.cached_from is not None:
-            with suppress(FileNotFoundError):  # deleted since: then it is parsed, and billed
-                return await asyncio.to_thread(
-                    self._state.result_path(job.cached_from).read_bytes
-                ), 0
+            cached = self._state.result(job.cached_from)
+            if cached is not None:  # else deleted since: then it is parsed, and billed
+                return cached, 0
         data = await self._read(job)
-        pages = len(load(data))
-        await asyncio.sleep(self._config.per_page_s * pages)
-        return data, credits_of(job.tier, pages, job.created_at)
+        pages = load(data)
+        await asyncio.sleep(self._config.per_page_s * len(pages))
+        forms = job.form_price * form_pages(pages) if job.form_price else 0
+        return data, job.price * len(pages) + forms
 
     async def _read(self, job: SimJob) -> bytes:
-        asked = job.configuration
+        asked = job.options
         path = self._state.document_path(job.sha256, job.name)
         try:
             document = await self._reader(path, job.name, asked.target_pages)
@@ -157,6 +178,7 @@ class Runner:
             # Whatever a reader does, the job must end and the others go on.
             self._log.exception("reader failed", job=job.id)
             raise _JobFailed(_UNEXPECTED, "the document could not be processed.") from error
-        if not document.pages:
+        pages = document.pages[: asked.max_pages]
+        if not pages:
             raise _JobFailed(FAILURE_CODES[RefusalReason.EMPTY], "no pages to parse.")
-        return dump(document, asked.max_pages)
+        return dump(document, asked.max_pages, self._faults.broken(len(pages)))

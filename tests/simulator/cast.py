@@ -32,7 +32,8 @@ async def read_lines(path: Path, name: str, target_pages: str) -> ParsedDocument
         raise RuntimeError(message)
     lines = [] if text == "nothing" else text.splitlines()
     numbers = parse_page_ranges(target_pages) if target_pages else range(1, len(lines) + 1)
-    return ParsedDocument(tuple(_page(number, lines[number - 1]) for number in numbers))
+    there = [number for number in numbers if number <= len(lines)]
+    return ParsedDocument(tuple(_page(number, lines[number - 1]) for number in there))
 
 
 def _page(number: int, line: str) -> ParsedPage:

@@ -7,9 +7,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from core.domain.money import Tier
 from core.simulator.records import NewJob
-from core.simulator.requests import Configuration
 from core.simulator.state import State
 from tests.simulator.cast import eventually
 
@@ -146,11 +144,11 @@ def test_ids_follow_from_the_seed(
     simulate: Simulate, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The same seed gives the same ids in the same order, never the same id twice."""
-    new = NewJob("a.pdf", "00", 1, Configuration(tier=Tier.FAST, version="latest"))
+    new = NewJob("a.pdf", "00", 1, "fast", 1)
     ids = []
     for seed in ("s", "s", "t", ""):
         state = State(tmp_path_factory.mktemp("state"), seed, 3.0, ())
-        ids.append([state.create(new, 1.0, None)[0].id for _ in range(3)])
+        ids.append([state.create(new, 1.0, None).result()[0].id for _ in range(3)])
         state.close()
     assert ids[0] == ids[1]
     assert len({job_id for run in ids for job_id in run}) == 9
@@ -261,15 +259,6 @@ def test_uploads_that_the_service_refuses(simulate: Simulate) -> None:
     broken = {**AUTH, "Content-Type": "multipart/form-data; boundary=x"}
     assert httpx.post(upload, headers=broken, content=b"--y\r\nrubbish").status_code in {400, 422}
     assert _ledger(url)["totals"]["jobs"] == 0
-
-
-def test_other_sources_are_refused_for_now(simulate: Simulate) -> None:
-    """Creating from a file id or an address says plainly that it is not served."""
-    url = simulate()
-    options = {"tier": "fast", "version": "latest"}
-    one = httpx.post(f"{url}{JOBS}", headers=AUTH, json={**options, "file_id": "dfl-1"})
-    assert (one.status_code, "not supported" in one.json()["detail"]) == (400, True)
-    assert httpx.post(f"{url}{JOBS}", headers=AUTH, json=options).status_code == 422
 
 
 @pytest.mark.parametrize(
