@@ -157,6 +157,7 @@ class Console:
             engine_of=engines.of,
             webhook_of=self._webhook_of,
             micros_of=self._micros_of,
+            rules=self.rules,
             timezone=self.setup.in_force().timezone,
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,

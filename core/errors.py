@@ -63,6 +63,7 @@ class RefusalReason(StrEnum):
     TOO_LARGE = "too_large"
     BAD_NAME = "bad_name"
     TIMED_OUT = "timed_out"
+    BAD_LINK = "bad_link"
 
 
 class DocumentRefused(ConsoleError):
@@ -113,6 +114,7 @@ class UpstreamKind(StrEnum):
     QUOTA = "quota"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
+    RESULT_MISSING = "result_missing"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
     INVALID = "invalid"

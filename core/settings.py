@@ -20,9 +20,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import SettingsError
 
-__all__ = ["DEFAULT_BASE_URL", "Settings"]
+__all__ = ["DEFAULT_BASE_URL", "REGIONS", "Settings"]
 
-DEFAULT_BASE_URL = "https://api.cloud.llamaindex.ai"
+REGIONS = {
+    "na": "https://api.cloud.llamaindex.ai",
+    "eu": "https://api.cloud.eu.llamaindex.ai",
+}
+"""Where the service is, by region; a key is good in the one it was made in."""
+
+DEFAULT_BASE_URL = REGIONS["na"]
 
 
 def _http_url(value: str) -> str:
@@ -31,6 +37,10 @@ def _http_url(value: str) -> str:
         msg = f"{value!r} is not an address that starts with https:// or http://"
         raise ValueError(msg)
     return value.rstrip("/")
+
+
+def _region_or_url(value: object) -> object:
+    return REGIONS.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 def _time_zone(value: str) -> str:
@@ -76,7 +86,7 @@ class Settings(BaseSettings):
     api_key: Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)] = Field(
         default=None, validation_alias=AliasChoices("LLAMAPARSE_API_KEY", "LLAMA_CLOUD_API_KEY")
     )
-    base_url: Annotated[str, AfterValidator(_http_url)] = Field(
+    base_url: Annotated[str, BeforeValidator(_region_or_url), AfterValidator(_http_url)] = Field(
         default=DEFAULT_BASE_URL,
         validation_alias=AliasChoices("LLAMAPARSE_BASE_URL", "LLAMA_CLOUD_BASE_URL"),
     )

@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from core.errors import RefusalReason
 
@@ -44,6 +45,9 @@ class PageProfile:
 class Document:
     """A file by its content: the bytes are in the blob store under ``sha256``.
 
+    One that is known by its address alone has ``source_url``, no bytes here, and an ``sha256`` of
+    its own that stands for the address.
+
     ``page_count`` is None when it cannot be known before parsing; ``refusal`` says why the file
     cannot be taken, with a sentence for the operator in ``problem`` and ``next_step``.
     """
@@ -56,6 +60,7 @@ class Document:
     refusal: RefusalReason | None = None
     problem: str = ""
     next_step: str = ""
+    source_url: str = field(default="", repr=False)
 
     @property
     def is_parsable(self) -> bool:
@@ -70,7 +75,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """One page of a result and who made it; ``error`` is set when the page failed."""
+    """One page of a result and who made it; ``error`` is set when the page failed.
+
+    ``items`` are the page's parts as LlamaParse names them (headings, tables, ...), empty where the
+    engine or the tier makes none.
+    """
 
     number: int
     markdown: str
@@ -79,6 +88,7 @@ class ParsedPage:
     tier: str = ""
     error: str = ""
     notes: tuple[str, ...] = ()
+    items: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ __all__ = [
     "ParseOptions",
     "Submission",
     "job_status_of",
+    "newest_tries",
 ]
 
 
@@ -136,16 +137,24 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class ParseOptions:
-    """What was asked of the parse: everything that changes the result or its price."""
+    """What was asked of the parse: everything that changes the result or its price.
+
+    ``max_pages`` is the ceiling for a document whose length nobody knows before it is parsed.
+    """
 
     tier: Tier = Tier.AGENTIC
     target_pages: str = ""
     disable_cache: bool = False
+    max_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One engine, one tier, a set of pages, at most one vendor job."""
+    """One engine, one tier, a set of pages, at most one vendor job.
+
+    ``version`` is the tier's version that was ordered; ``retry_of`` names the failed attempt of the
+    same generation that this one was opened for by rule.
+    """
 
     id: str
     job_id: str
@@ -174,6 +183,8 @@ class Attempt:
     webhook_expected: bool = False
     webhook_secret: str = ""
     cancel_requested_by: str = ""
+    version: str = ""
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +230,13 @@ class Submission:
     estimated_credits: int
     estimated_usd: Decimal
     job_ids: tuple[str, ...] = field(default=())
+
+
+def newest_tries(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """Of each attempt and the retries that the rule opened for it, the last one, in order."""
+    found = list(attempts)
+    tried_again = {attempt.retry_of for attempt in found}
+    return tuple(attempt for attempt in found if attempt.id not in tried_again)
 
 
 def job_status_of(attempts: Iterable[AttemptStatus], *, failed_pages: bool = False) -> JobStatus:

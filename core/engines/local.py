@@ -19,6 +19,7 @@ from core.domain.documents import (
     ParsedPage,
     parse_page_ranges,
 )
+from core.domain.money import Tier
 from core.engines import reading
 from core.engines.office import declared_pages
 from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
@@ -154,6 +155,15 @@ class LocalEngine:
         """Nobody has to wait for a turn here."""
         return 0.0
 
+    def known_version(self, tier: Tier) -> str:
+        """There is one version of it, the one that is installed."""
+        del tier
+        return ""
+
+    async def ask_version(self, tier: Tier) -> str:
+        """Never necessary."""
+        return self.known_version(tier)
+
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Nothing is sent anywhere: the work is done when the result is fetched."""
         return _job(order.attempt_id)
@@ -165,6 +175,12 @@ class LocalEngine:
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """Parse now. Raises ``DocumentRefused``."""
         del vendor_job_id
+        if order.content is None:
+            raise DocumentRefused(
+                _R.BAD_LINK,
+                "The local engine reads stored documents only, and this one is behind a link.",
+                "Upload the document, or wait for LlamaParse.",
+            )
         with order.content.as_file() as path:
             return await self.read(path, order.name, order.target_pages)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -60,17 +60,27 @@ class WebhookTarget:
 
 @dataclass(frozen=True, slots=True)
 class ParseOrder:
-    """One attempt as an engine sees it; ``attempt_id`` travels with the job for later adoption."""
+    """One attempt as an engine sees it; ``attempt_id`` travels with the job for later adoption.
+
+    The document is either its ``content`` or what the service finds at ``source_url``. ``deadline_s``
+    is how long the job may take in all, from its submit on; after ``send_by`` the request must not
+    leave any more, because by then somebody else may look for it.
+    """
 
     attempt_id: str
     name: str
     media_type: str
-    content: Content
+    content: Content | None
     tier: Tier
+    version: str = "latest"
+    source_url: str = field(default="", repr=False)
+    page_count: int | None = None
     target_pages: str = ""
     max_pages: int | None = None
     disable_cache: bool = False
     webhook: WebhookTarget | None = None
+    deadline_s: float | None = None
+    send_by: datetime | None = None
 
 
 class EngineStatus(StrEnum):
@@ -90,12 +100,18 @@ class EngineStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineJob:
-    """What the engine says about one of its jobs."""
+    """What the engine says about one of its jobs.
+
+    Of a failed one: the vendor's code, what happened and what to do, and how many new jobs for the
+    same pages are worth their price.
+    """
 
     vendor_job_id: str
     status: EngineStatus
     error_code: str = ""
     error_message: str = ""
+    next_step: str = ""
+    retries: int = 0
     attempt_id: str = ""
     created_at: datetime | None = None
     credits: int | None = None
@@ -108,6 +124,12 @@ class ParseEngine(Protocol):
 
     async def turn(self) -> float:
         """Take the turn of a submit; seconds to wait before it is made."""
+
+    def known_version(self, tier: Tier) -> str | None:
+        """The version of this tier to order now; None when it has to be asked for first."""
+
+    async def ask_version(self, tier: Tier) -> str:
+        """Ask for it, with a turn that was taken; before an intent is recorded."""
 
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Hand the document over; never retried inside.

@@ -12,7 +12,9 @@ from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import usd_to_micros
 from core.store import Transaction, jobs, ledger
 
-__all__ = ["Rules", "admit", "workflow_id_of"]
+__all__ = ["RETRY_RULE", "Rules", "admit", "open_retry", "workflow_id_of"]
+
+RETRY_RULE = Actor("system:retry-rule", is_authenticated=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,37 @@ def admit(tx: Transaction, job: Job, rules: Rules, actor: Actor, now: datetime) 
         hold="",
         workflow_id=workflow_id_of(job),
     )
+
+
+def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, when
+    tx: Transaction, job: Job, failed: Attempt, rules: Rules, cause: str, now: datetime
+) -> str:
+    """Open and reserve the attempt that tries a failed one again; empty, or the limit in the way.
+
+    In the caller's transaction, together with the failure: nobody else opens a second one. The
+    reservation comes first; when it is refused nothing is opened.
+    """
+    earlier = jobs.attempts(tx, job.id, failed.generation)
+    retry = Attempt(
+        id=new_id("att"),
+        job_id=job.id,
+        generation=failed.generation,
+        number=max(attempt.number for attempt in earlier) + 1,
+        engine=failed.engine,
+        tier=failed.tier,
+        target_pages=failed.target_pages,
+        status=AttemptStatus.PLANNED,
+        created_at=now,
+        estimated_credits=failed.estimated_credits,
+        retry_of=failed.id,
+    )
+    refusal = _reserve(tx, job, (retry,), rules, RETRY_RULE, now)
+    if refusal:
+        return refusal
+    jobs.add_attempt(tx, retry, RETRY_RULE, cause)
+    reserved = f"{retry.estimated_credits} credits reserved"
+    jobs.change_attempt(tx, retry.id, AttemptStatus.RESERVED, RETRY_RULE, reserved, now)
+    return ""
 
 
 def _open(tx: Transaction, job: Job, actor: Actor, now: datetime) -> tuple[Attempt, ...]:

@@ -5,14 +5,23 @@ at any point, a second worker and an upgrade all end the same way: somebody look
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from core.clock import Clock, new_id
 from core.domain.documents import EngineName, ParsedDocument
-from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, job_status_of
+from core.domain.jobs import (
+    Actor,
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    job_status_of,
+    newest_tries,
+)
+from core.domain.money import Tier
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.engines.protocol import (
     Content,
@@ -23,31 +32,47 @@ from core.engines.protocol import (
     WebhookTarget,
 )
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
+from core.pipeline.admission import Rules, open_retry
 from core.pipeline.results import dump, load, merge
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
 
-__all__ = ["SYSTEM", "Driver", "Resources"]
+__all__ = ["SYSTEM", "UNKNOWN_OUTCOME", "Driver", "Resources"]
 
 SYSTEM = Actor("system:pipeline", is_authenticated=True)
 
 
+UNKNOWN_OUTCOME = "unknown_outcome"
+"""The ``error_kind`` of an attempt about which a person has to decide; its money stays reserved."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Patience:
-    """How long a request may stay on the wire after its timeout, and the time between two listings."""
+    """How long a request may stay on the wire after its timeout, and the time between two listings.
+
+    Also how long a retry by rule waits, and by how much the waits for a late result are shortened.
+    """
 
     margin: timedelta
     between_listings: timedelta
+    before_retry: timedelta
+    haste: float = 1.0
 
 
-_FAR = _Patience(timedelta(seconds=30), timedelta(seconds=20))
+_FAR = _Patience(timedelta(seconds=30), timedelta(seconds=20), timedelta(seconds=30))
 # Between two ports of one machine nothing stays on the wire.
-_LOOPBACK = _Patience(timedelta(seconds=3), timedelta(seconds=2))
+_LOOPBACK = _Patience(timedelta(seconds=3), timedelta(seconds=2), timedelta(seconds=1), haste=20.0)
+_DEADLINE_RULE = "system:deadline"
+_OVERDUE_RETRIES = 1
+# Five minutes in all: the result of a completed job has been seen to come late, and never.
+_RESULT_WAITS_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+_SETTLES_IN = timedelta(minutes=2)
 _MAX_SUBMITS = 3
 _WORTH_TELLING_S = 2.0
 _LISTINGS_NEEDED = 2
 _STALLING = {UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
+_NOT_ASKED = _STALLING | {UpstreamKind.CONFLICT}
 _DEADLINE = timedelta(hours=2)
 _BYTES_PER_SECOND = 256 * 1024
 _NO_MORE: float | None = None
@@ -76,6 +101,7 @@ class Resources:
     engine_of: Callable[[Mode, EngineName], ParseEngine]
     webhook_of: Callable[[Mode], WebhookTarget | None]
     micros_of: Callable[[Job, int], int]
+    rules: Callable[[], Rules]
     timezone: str
     timeout_s: float
     concurrency: int
@@ -98,13 +124,17 @@ class Driver:
 
         def read() -> list[str]:
             with self._r.store.read() as tx:
-                return [a.id for a in jobs.attempts(tx, job_id, generation)]
+                # a retry by rule is driven in place of the attempt that it is for
+                return [a.id for a in jobs.attempts(tx, job_id, generation) if not a.retry_of]
 
         return await asyncio.to_thread(read)
 
     async def advance(self, attempt_id: str) -> float | None:
-        """Do what is due; seconds until the next look, or None when the attempt needs none."""
-        job, attempt = await asyncio.to_thread(self._facts, attempt_id)
+        """Do what is due; seconds until the next look, or None when the attempt needs none.
+
+        An attempt that was tried again by rule stands for its newest retry.
+        """
+        job, attempt = await asyncio.to_thread(self._newest, attempt_id)
         with correlated(job.correlation_id, job_id=job.id, attempt_id=attempt.id):
             match attempt.status:
                 case AttemptStatus.RESERVED:
@@ -126,7 +156,7 @@ class Driver:
 
     async def give_up(self, attempt_id: str, what: str) -> None:
         """End an attempt that met the same unexpected error again and again."""
-        job, attempt = await asyncio.to_thread(self._facts, attempt_id)
+        job, attempt = await asyncio.to_thread(self._newest, attempt_id)
         if not attempt.status.is_final:
             await self._fail(
                 job, attempt, "internal", what, "Retry it; if it fails again, see the log."
@@ -141,14 +171,22 @@ class Driver:
             return await self._cancelled(job, attempt, attempt.cancel_requested_by)
         engine = self._r.engine_of(job.mode, attempt.engine)
         # before the intent: from then on the request must be on its way within its timeout
+        try:
+            version = attempt.version or await self._version(job, engine, attempt.tier)
+        except UpstreamError as error:
+            if attempt.status is AttemptStatus.UNKNOWN:
+                return error.retry_after_s or 15.0
+            return await self._not_taken(job, attempt, error)
         await self._wait_for_turn(job, await engine.turn())
         async with self._busy:
             # whatever can fail on our side fails before the intent is recorded
-            order = await asyncio.to_thread(self._order, job, attempt)
-            if not await asyncio.to_thread(self._claim, job, attempt, owner_before):
+            order = await asyncio.to_thread(self._order, job, attempt, version)
+            intent_at = await asyncio.to_thread(self._claim, job, attempt, owner_before, version)
+            if intent_at is None:
                 return 1.0
+            send_by = intent_at + _patience(job).margin / 2
             try:
-                taken = await engine.submit(order)
+                taken = await engine.submit(replace(order, send_by=send_by))
             except UpstreamError as error:
                 return await self._not_taken(job, attempt, error)
         has_event = await asyncio.to_thread(
@@ -160,6 +198,13 @@ class Driver:
             if has_event or taken.status.is_final
             else _next_poll(attempt, order.webhook is not None)
         )
+
+    async def _version(self, job: Job, engine: ParseEngine, tier: Tier) -> str:
+        known = engine.known_version(tier)
+        if known is not None:
+            return known
+        await self._wait_for_turn(job, await engine.turn())
+        return await engine.ask_version(tier)
 
     async def _wait_for_turn(self, job: Job, wait_s: float) -> None:
         if wait_s <= 0:
@@ -176,13 +221,16 @@ class Driver:
         with self._r.store.write() as tx:
             jobs.update_job(tx, job_id, reason=reason, next_step="")
 
-    def _claim(self, job: Job, attempt: Attempt, owner_before: str | None) -> bool:
+    def _claim(
+        self, job: Job, attempt: Attempt, owner_before: str | None, version: str
+    ) -> datetime | None:
+        """Record the intent, unless somebody else did; the moment it was recorded."""
         now = self._r.clock()
         with self._r.store.write() as tx:
             owner = new_id(self._executor_id)
             expected = attempt.intent_owner if owner_before is None else owner_before
             if not jobs.claim_intent(tx, attempt.id, expected_owner=expected, owner=owner, now=now):
-                return False
+                return None
             jobs.change_attempt(
                 tx,
                 attempt.id,
@@ -190,14 +238,15 @@ class Driver:
                 SYSTEM,
                 "intent recorded",
                 now,
-                polls=0,
+                detail={"version": version} if version else None,
                 webhook_secret=self._signs_with(job, attempt),
+                version=version,
             )
             if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
                 jobs.change_job(
                     tx, job.id, JobStatus.PARSING, SYSTEM, "first attempt begins", now, reason=""
                 )
-        return True
+        return now
 
     def _signs_with(self, job: Job, attempt: Attempt) -> str:
         """Which secret the vendor is given for this attempt's events, by its fingerprint."""
@@ -206,7 +255,7 @@ class Driver:
             return ""
         return SigningSecret("given to the vendor", target.secret).fingerprint
 
-    def _order(self, job: Job, attempt: Attempt) -> ParseOrder:
+    def _order(self, job: Job, attempt: Attempt, version: str = "") -> ParseOrder:
         with self._r.store.read() as tx:
             document = documents.find(tx, job.document_sha256)
         if document is None:
@@ -215,10 +264,18 @@ class Driver:
             attempt_id=attempt.id,
             name=job.name,
             media_type=document.media_type,
-            content=self._r.blobs.content(document.sha256, document.size_bytes),
+            content=None
+            if document.source_url
+            else self._r.blobs.content(document.sha256, document.size_bytes),
             tier=attempt.tier,
+            version=version or "latest",
+            source_url=document.source_url,
+            page_count=document.page_count,
             target_pages=attempt.target_pages,
-            max_pages=MAX_PAGES_UNKNOWN if document.page_count is None else None,
+            max_pages=(job.options.max_pages or MAX_PAGES_UNKNOWN)
+            if document.page_count is None
+            else None,
+            deadline_s=_DEADLINE.total_seconds(),
             disable_cache=job.options.disable_cache,
             webhook=self._r.webhook_of(job.mode)
             if attempt.engine is EngineName.LLAMAPARSE
@@ -241,7 +298,10 @@ class Driver:
                 submitted_at=now,
                 deadline_at=now + _DEADLINE,
                 webhook_expected=webhook,
+                asked_at=now,
+                polls=0,
             )
+            jobs.update_job(tx, attempt.job_id, reason="", next_step="")
             return any(d.vendor_job_id == taken.vendor_job_id for d in deliveries.applicable(tx))
 
     async def _not_taken(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
@@ -251,21 +311,41 @@ class Driver:
             await asyncio.to_thread(self._hold, job, attempt, error)
             return None
         if not error.retryable:
-            return await self._fail(job, attempt, error.kind, error.what, error.next_step)
-        wait = error.retry_after_s or min(60.0, 2.0 ** min(attempt.submits, 6))
+            return await self._refused(job, attempt, error)
+        wait = error.retry_after_s or min(60.0, 2.0 ** min(attempt.polls, 6))
         await asyncio.to_thread(self._withdraw, job, attempt, error)
         return wait
 
     def _withdraw(self, job: Job, attempt: Attempt, error: UpstreamError) -> None:
         now = self._r.clock()
         with self._r.store.write() as tx:
-            jobs.change_attempt(tx, attempt.id, AttemptStatus.RESERVED, SYSTEM, error.what, now)
+            jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.RESERVED,
+                SYSTEM,
+                error.what,
+                now,
+                detail=_said_by(error),
+                # known not to be taken: only submits whose outcome is not known are counted
+                submits=attempt.submits,
+            )
+            jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
             jobs.update_job(tx, job.id, reason=error.what, next_step=error.next_step)
 
     def _hold(self, job: Job, attempt: Attempt, error: UpstreamError) -> None:
         now = self._r.clock()
         with self._r.store.write() as tx:
-            jobs.change_attempt(tx, attempt.id, AttemptStatus.RESERVED, SYSTEM, error.what, now)
+            jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.RESERVED,
+                SYSTEM,
+                error.what,
+                now,
+                detail=_said_by(error),
+                submits=attempt.submits,
+            )
             jobs.change_job(
                 tx,
                 job.id,
@@ -285,7 +365,14 @@ class Driver:
             with self._r.store.write() as tx:
                 reason = "It is not known whether LlamaParse took it; looking for it."
                 jobs.change_attempt(
-                    tx, attempt.id, AttemptStatus.UNKNOWN, SYSTEM, cause, self._r.clock(), polls=0
+                    tx,
+                    attempt.id,
+                    AttemptStatus.UNKNOWN,
+                    SYSTEM,
+                    cause,
+                    self._r.clock(),
+                    polls=0,
+                    asked_at=None,
                 )
                 jobs.update_job(tx, job.id, reason=reason, next_step="")
 
@@ -294,9 +381,9 @@ class Driver:
 
     async def _resolve(self, job: Job, attempt: Attempt) -> float | None:
         """Adopt the vendor job that carries the attempt's id; submit again only by the rule."""
-        engine = self._r.engine_of(job.mode, attempt.engine)
+        engine, began = self._r.engine_of(job.mode, attempt.engine), self._r.clock()
         try:
-            found = await engine.find(attempt.id, attempt.created_at - timedelta(minutes=5))
+            found = await engine.find(attempt.id, attempt.created_at)
         except UpstreamError as error:
             return error.retry_after_s or 15.0
         if found is not None:
@@ -305,23 +392,28 @@ class Driver:
                 self._taken, attempt, found, has_webhook, "found at the vendor, adopted"
             )
             return 0.0
-        return await self._resubmit(job, attempt)
+        return await self._resubmit(job, attempt, began)
 
-    async def _resubmit(self, job: Job, attempt: Attempt) -> float | None:
+    async def _resubmit(self, job: Job, attempt: Attempt, listed_at: datetime) -> float | None:
+        """Judge by a listing that began at ``listed_at``, was complete, and did not show the job."""
         document_s = await asyncio.to_thread(self._upload_s, job)
-        patience = _LOOPBACK if job.mode is Mode.MOCK else _FAR
+        patience = _patience(job)
         arrives_until = (attempt.intent_at or attempt.created_at) + document_s + patience.margin
-        now = self._r.clock()
-        if now < arrives_until:
-            return max(1.0, min(15.0, (arrives_until - now).total_seconds()))
+        if listed_at < arrives_until:
+            # the request may have come in after this listing began
+            return max(1.0, min(15.0, (arrives_until - listed_at).total_seconds()))
+        apart = patience.between_listings
+        if attempt.asked_at is not None and listed_at < attempt.asked_at + apart:
+            # looked at too soon, woken by a nudge: it counts no more than the one before
+            return max(1.0, (attempt.asked_at + apart - listed_at).total_seconds())
         listings = attempt.polls + 1
-        await asyncio.to_thread(self._update, attempt.id, polls=listings)
+        await asyncio.to_thread(self._update, attempt.id, polls=listings, asked_at=listed_at)
         if listings < _LISTINGS_NEEDED:
-            return patience.between_listings.total_seconds()
+            return apart.total_seconds()
         if attempt.submits >= _MAX_SUBMITS:
             what = "The outcome of the submit stayed unknown after three tries."
             step = "Look for it in LlamaParse's own history; retry when it is not there."
-            return await self._fail(job, attempt, "unknown_outcome", what, step, release=False)
+            return await self._fail(job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
         if attempt.cancel_requested_by:
             return await self._cancelled(job, attempt, attempt.cancel_requested_by)
         return await self._submit(job, attempt, attempt.intent_owner)
@@ -342,12 +434,26 @@ class Driver:
                 await engine.cancel(vendor_job_id)
             said = await engine.status(vendor_job_id)
         except UpstreamError as error:
-            if error.retryable or error.kind in _STALLING | {UpstreamKind.CONFLICT}:
+            if error.retryable or error.kind in _NOT_ASKED or self._is_new(attempt, error):
                 # not asked is not failed: nothing is decided while the vendor cannot be reached
-                await asyncio.to_thread(self._update, attempt.id, polls=attempt.polls + 1)
+                await asyncio.to_thread(self._not_asked, job, attempt, error)
                 return error.retry_after_s or min(60.0, 5.0 * (attempt.polls + 1))
-            return await self._fail(job, attempt, error.kind, error.what, error.next_step)
+            return await self._refused(job, attempt, error)
         return await self._said(job, attempt, said)
+
+    def _is_new(self, attempt: Attempt, error: UpstreamError) -> bool:
+        """Whether the service may just not know yet what it took a moment ago."""
+        taken_at = attempt.submitted_at or attempt.created_at
+        return error.kind is UpstreamKind.NOT_FOUND and self._r.clock() < taken_at + _SETTLES_IN
+
+    def _not_asked(self, job: Job, attempt: Attempt, error: UpstreamError) -> None:
+        what, step = error.what, error.next_step
+        if attempt.cancel_requested_by and error.kind is UpstreamKind.CONFLICT:
+            what = "LlamaParse refuses to cancel the job, and does not end it either."
+            step = "It is asked again; LlamaParse's support can say what it does."
+        with self._r.store.write() as tx:
+            jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
+            jobs.update_job(tx, job.id, reason=what, next_step=step)
 
     async def _said(self, job: Job, attempt: Attempt, said: EngineJob) -> float | None:
         match said.status:
@@ -357,25 +463,35 @@ class Driver:
                 )
                 return 0.0
             case EngineStatus.CANCELLED:
+                if attempt.cancel_requested_by == _DEADLINE_RULE:
+                    return await self._overdue(job, attempt)
                 return await self._cancelled(
                     job, attempt, attempt.cancel_requested_by or "the vendor"
                 )
             case EngineStatus.FAILED:
                 code = said.error_code or "vendor_failure"
-                step = "See the message, mend the document, then retry it."
-                return await self._fail(job, attempt, code, said.error_message or code, step)
+                return await self._fail(
+                    job,
+                    attempt,
+                    code,
+                    said.error_message or code,
+                    said.next_step,
+                    retries=said.retries,
+                )
         now = self._r.clock()
         deadline = _deadline(attempt, now)
         await asyncio.to_thread(self._still_running, job, attempt, said, deadline)
-        if now > deadline:
-            return await self._overdue(job, attempt)
+        if now > deadline and not attempt.cancel_requested_by:
+            await asyncio.to_thread(self._update, attempt.id, cancel_requested_by=_DEADLINE_RULE)
+            self._log.warning("deadline passed", job_id=job.id)
+            return 0.0
         return _next_poll(attempt, attempt.webhook_expected)
 
     async def _overdue(self, job: Job, attempt: Attempt) -> float | None:
-        who = attempt.cancel_requested_by or "system:deadline"
-        await asyncio.to_thread(self._update, attempt.id, cancel_requested_by=who)
-        self._log.warning("deadline passed", job_id=job.id)
-        return 5.0
+        """The deadline passed, and that the job is cancelled is confirmed: it cannot cost twice."""
+        what = "LlamaParse did not finish it in time, so it was cancelled there."
+        step = "Retry it, or split the document into parts."
+        return await self._fail(job, attempt, "overdue", what, step, retries=_OVERDUE_RETRIES)
 
     def _still_running(
         self, job: Job, attempt: Attempt, said: EngineJob, deadline: datetime
@@ -395,7 +511,8 @@ class Driver:
             cause = f"the vendor said {answer}" + (
                 ", told by a webhook" if applied else ", asked by polling"
             )
-            jobs.change_attempt(tx, attempt.id, after, SYSTEM, cause, self._r.clock())
+            jobs.change_attempt(tx, attempt.id, after, SYSTEM, cause, self._r.clock(), polls=0)
+            jobs.update_job(tx, job.id, reason="", next_step="")
 
     def _apply_events(self, tx: Transaction, job: Job, attempt: Attempt, outcome: str) -> int:
         now = self._r.clock()
@@ -427,14 +544,16 @@ class Driver:
 
     async def _fetch(self, job: Job, attempt: Attempt) -> float | None:
         engine = self._r.engine_of(job.mode, attempt.engine)
-        order = await asyncio.to_thread(self._order, job, attempt)
+        order = await asyncio.to_thread(self._order, job, attempt, attempt.version)
         async with self._busy:
             try:
                 result = await engine.fetch(attempt.vendor_job_id or "", order)
             except UpstreamError as error:
-                if error.retryable or error.kind in _STALLING:
-                    return error.retry_after_s or 10.0
-                return await self._fail(job, attempt, error.kind, error.what, error.next_step)
+                looks = len(_RESULT_WAITS_S) if error.kind is UpstreamKind.RESULT_MISSING else 0
+                if error.retryable or error.kind in _STALLING or attempt.polls < looks:
+                    await asyncio.to_thread(self._not_asked, job, attempt, error)
+                    return error.retry_after_s or _result_wait_s(job, attempt)
+                return await self._refused(job, attempt, error)
             except ConsoleError as error:
                 return await self._fail(job, attempt, "document", error.what, error.next_step)
             await asyncio.to_thread(self._keep, job, attempt, result)
@@ -454,6 +573,7 @@ class Driver:
                 result_blob=blob,
                 reported_credits=result.credits,
             )
+            jobs.update_job(tx, job.id, reason="", next_step="")
             if result.credits is not None or attempt.engine is EngineName.LOCAL:
                 self._settle(tx, job, attempt, result.credits or 0, now)
 
@@ -493,6 +613,10 @@ class Driver:
 
     # -- ends -------------------------------------------------------------------------------------
 
+    async def _refused(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
+        said = _said_by(error)
+        return await self._fail(job, attempt, error.kind, error.what, error.next_step, said=said)
+
     async def _fail(  # noqa: PLR0913 - what failed, why, what to do, what of the money
         self,
         job: Job,
@@ -502,8 +626,10 @@ class Driver:
         next_step: str,
         *,
         release: bool = True,
+        retries: int = 0,
+        said: dict[str, object] | None = None,
     ) -> float | None:
-        def write() -> None:
+        def write() -> bool:
             now = self._r.clock()
             with self._r.store.write() as tx:
                 applied = (
@@ -512,13 +638,14 @@ class Driver:
                     else 0
                 )
                 via = ", told by a webhook" if applied else ""
-                jobs.change_attempt(
+                ended = jobs.change_attempt(
                     tx,
                     attempt.id,
                     AttemptStatus.FAILED,
                     SYSTEM,
                     f"{what}{via}",
                     now,
+                    detail=said,
                     error_kind=str(kind),
                     error=what,
                     next_step=next_step,
@@ -526,10 +653,29 @@ class Driver:
                 # what a vendor job cost is settled when the vendor says so, also when it failed
                 if release and attempt.vendor_job_id is None:
                     self._settle(tx, job, attempt, 0, now)
+                return ended is not None and self._try_again(tx, ended, retries, now)
 
-        await asyncio.to_thread(write)
-        self._log.warning("attempt failed", kind=str(kind))
-        return _NO_MORE
+        tried_again = await asyncio.to_thread(write)
+        self._log.warning("attempt failed", kind=str(kind), tried_again=tried_again)
+        return _patience(job).before_retry.total_seconds() if tried_again else _NO_MORE
+
+    def _try_again(self, tx: Transaction, failed: Attempt, retries: int, now: datetime) -> bool:
+        """By rule, a new attempt with an intent of its own: as often as the failure is worth it."""
+        job = jobs.job(tx, failed.job_id)
+        count = _tries_before(jobs.attempts(tx, job.id, failed.generation), failed) + 1
+        if count > retries or failed.generation != job.generation or job.status.is_final:
+            return False
+        if failed.cancel_requested_by not in {"", _DEADLINE_RULE}:
+            return False
+        cause = f"retry {count} of {retries} by rule, after: {failed.error_kind}"
+        refusal = open_retry(tx, job, failed, self._r.rules(), cause, now)
+        if refusal:
+            step = f"It was not tried again by rule: {refusal} Retry it when the limit allows."
+            jobs.update_attempt(tx, failed.id, next_step=step)
+            return False
+        reason = f"{failed.error} It is tried again ({count} of {retries})."
+        jobs.update_job(tx, job.id, reason=reason, next_step="")
+        return True
 
     async def _cancelled(self, job: Job, attempt: Attempt, by: str) -> float | None:
         def write() -> None:
@@ -557,6 +703,7 @@ class Driver:
             attempts = jobs.attempts(tx, job_id, generation)
         if job.generation != generation or job.status is not JobStatus.PARSING:
             return job.status
+        attempts = newest_tries(attempts)
         parts = [load(self._r.blobs.get(a.result_blob)) for a in attempts if a.result_blob]
         whole = merge(parts)
         blob = (
@@ -591,6 +738,11 @@ class Driver:
             attempt = jobs.attempt(tx, attempt_id)
             return jobs.job(tx, attempt.job_id), attempt
 
+    def _newest(self, attempt_id: str) -> tuple[Job, Attempt]:
+        with self._r.store.read() as tx:
+            attempt = jobs.newest_try(tx, attempt_id)
+            return jobs.job(tx, attempt.job_id), attempt
+
     def _update(self, attempt_id: str, **facts: object) -> None:
         with self._r.store.write() as tx:
             jobs.update_attempt(tx, attempt_id, **facts)
@@ -603,6 +755,34 @@ def _deadline(attempt: Attempt, now: datetime) -> datetime:
     in_the_dark = now - heard_at - planned
     deadline = attempt.deadline_at or now + _DEADLINE
     return deadline + in_the_dark if in_the_dark > _FAR.margin else deadline
+
+
+def _patience(job: Job) -> _Patience:
+    return _LOOPBACK if job.mode is Mode.MOCK else _FAR
+
+
+def _result_wait_s(job: Job, attempt: Attempt) -> float:
+    which = min(attempt.polls, len(_RESULT_WAITS_S) - 1)
+    return _RESULT_WAITS_S[which] / _patience(job).haste
+
+
+def _tries_before(attempts: Sequence[Attempt], attempt: Attempt) -> int:
+    """How many attempts this one is a retry of, one for the other."""
+    by_id = {each.id: each for each in attempts}
+    count = 0
+    while attempt.retry_of in by_id:
+        count, attempt = count + 1, by_id[attempt.retry_of]
+    return count
+
+
+def _said_by(error: UpstreamError) -> dict[str, object]:
+    """What the vendor's support needs to know, for the timeline."""
+    facts = {
+        "status": error.status,
+        "request_id": error.request_id,
+        "vendor_message": error.vendor_message,
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _next_poll(attempt: Attempt, webhook: bool) -> float:

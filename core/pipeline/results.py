@@ -24,7 +24,14 @@ def load(data: bytes) -> ParsedDocument:
         msg = "this is not a result of Parsedeck"
         raise ValueError(msg)
     pages = tuple(
-        ParsedPage(**{**page, "engine": EngineName(page["engine"]), "notes": tuple(page["notes"])})
+        ParsedPage(
+            **{
+                **page,
+                "engine": EngineName(page["engine"]),
+                "notes": tuple(page["notes"]),
+                "items": tuple(page.get("items", ())),
+            }
+        )
         for page in payload["pages"]
     )
     return ParsedDocument(pages, payload["credits"], tuple(payload["notes"]))

@@ -4,17 +4,26 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Protocol
 
 from core.clock import Clock
 from core.domain.documents import Document, ParsedDocument
-from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, Submission
+from core.domain.jobs import (
+    Actor,
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    Submission,
+    newest_tries,
+)
 from core.domain.routing import Mode
-from core.errors import ConsoleError, NotAllowed
+from core.errors import ConsoleError, NotAllowed, UpstreamKind
 from core.pipeline.admission import Rules, admit
+from core.pipeline.driver import UNKNOWN_OUTCOME
 from core.pipeline.results import load
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
 from core.store.jobs import Cause, JobFilter, TimelineEntry
@@ -204,8 +213,17 @@ class Jobs:
             )
         # a held job may still own a reservation: it is given back before the new one is asked for
         self._stop(tx, job, actor)
-        jobs.update_job(tx, job_id, generation=job.generation + 1)
-        return replace(job, generation=job.generation + 1)
+        before = newest_tries(jobs.attempts(tx, job.id, job.generation))
+        for attempt in before:
+            if attempt.error_kind == UNKNOWN_OUTCOME:
+                # by retrying, the person says that the vendor does not have it
+                self._release(tx, attempt, f"{actor} looked for it and retries")
+        facts: dict[str, object] = {"generation": job.generation + 1}
+        if any(attempt.error_kind == UpstreamKind.RESULT_MISSING for attempt in before):
+            # the vendor's cache would answer with the same result that is not there
+            facts["disable_cache"] = True
+        jobs.update_job(tx, job_id, **facts)
+        return jobs.job(tx, job_id)
 
     def cancel(self, job_ids: Sequence[str], actor: Actor) -> None:
         """Stop jobs: at once when nothing was sent yet, else the vendor is asked to stop.
@@ -243,15 +261,7 @@ class Jobs:
                 jobs.change_attempt(
                     tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now
                 )
-                ledger.close(
-                    tx,
-                    attempt.id,
-                    credits_=0,
-                    micros=0,
-                    at=now,
-                    timezone=self._rules().timezone,
-                    cause="cancelled",
-                )
+                self._release(tx, attempt, "cancelled")
             elif not attempt.status.is_final:
                 jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
                 jobs.note(
@@ -264,6 +274,17 @@ class Jobs:
                     now,
                     attempt_id=attempt.id,
                 )
+
+    def _release(self, tx: Transaction, attempt: Attempt, cause: str) -> None:
+        ledger.close(
+            tx,
+            attempt.id,
+            credits_=0,
+            micros=0,
+            at=self._clock(),
+            timezone=self._rules().timezone,
+            cause=cause,
+        )
 
 
 def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:

@@ -6,21 +6,26 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from core.domain.budgets import LimitUse, Unit, Window
-from core.domain.documents import Document
+from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
+from core.domain.links import leads_inside
 from core.domain.money import PriceBook, Tier
-from core.domain.routing import Mode, RouteFacts, RoutePlan, plan_route
+from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
 
 __all__ = ["Quote", "QuoteLine", "Upload", "quote_line", "share_sentence"]
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was handed over: its name, what pre-flight learned, what it repeats."""
+    """A file or link that was handed over: its name, what pre-flight learned, what it repeats.
+
+    ``max_pages`` is the ceiling chosen for a document of unknown length.
+    """
 
     name: str
     document: Document
     same_as: str = ""
+    max_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     if upload.same_as:
         return _with_note(nothing, f"same content as {upload.same_as}: parsed once")
     if earlier is not None and not parse_again:
-        return _with_note(
-            nothing, f"already parsed on {earlier.created_at:%d %b %Y}: open its result"
-        )
+        return _with_note(nothing, _parsed_before(upload, earlier))
     price = prices.on(now.astimezone(ZoneInfo(timezone)).date())
     plans = {
         each: plan_route(
@@ -98,13 +101,17 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 page_count=upload.document.page_count,
                 price=price,
                 vendor_is_configured=is_configured,
+                max_pages=upload.max_pages or MAX_PAGES_UNKNOWN,
             )
         )
         for each in Tier
     }
     plan = plans[tier]
+    in_the_way = _why_not_by_link(upload.document.source_url, mode, plan)
+    if in_the_way:
+        return _with_note(nothing, in_the_way)
     by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
-    note = "" if upload.document.page_count else "page count unknown: priced at the most it can be"
+    note = "" if upload.document.page_count else _ceiling(upload)
     return QuoteLine(upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note)
 
 
@@ -117,6 +124,30 @@ def share_sentence(quote: Quote) -> str:
                 return f"This takes ${quote.usd:.2f}, but only ${left:.2f} of today's limit is left: what does not fit is held."
             return f"This takes ${quote.usd:.2f} of the ${left:.2f} left today."
     return ""
+
+
+def _why_not_by_link(url: str, mode: Mode, plan: RoutePlan) -> str:
+    if url and any(a.engine is EngineName.LOCAL for a in plan.attempts):
+        return "a link is fetched by LlamaParse, and the plan is to do without it"
+    if url and mode is not Mode.MOCK and leads_inside(url):
+        return "the link leads into a private network, where LlamaParse cannot fetch it: upload the document"
+    return ""
+
+
+def _ceiling(upload: Upload) -> str:
+    if upload.max_pages is None:
+        return "page count unknown: priced at the most it can be"
+    return f"page count unknown: at most {upload.max_pages:,} pages are parsed, and priced"
+
+
+def _parsed_before(upload: Upload, earlier: Job) -> str:
+    day = f"{earlier.created_at:%d %b %Y}"
+    if upload.document.source_url:
+        return (
+            f"this link was parsed on {day}: open its result, or parse it again"
+            " if what it leads to has changed"
+        )
+    return f"already parsed on {day}: open its result"
 
 
 def _with_note(line: QuoteLine, note: str) -> QuoteLine:

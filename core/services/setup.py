@@ -7,7 +7,7 @@ from enum import StrEnum
 from core.clock import Clock
 from core.domain.jobs import Actor
 from core.errors import ConsoleError, SettingsError
-from core.settings import DEFAULT_BASE_URL, Settings
+from core.settings import REGIONS, Settings
 from core.store import Store, workers
 from core.store import settings as stored
 from core.store.rotation import secrets_in_flight
@@ -140,10 +140,10 @@ class Setup:
                     "Set LLAMAPARSE_API_KEY and start again to use the service.",
                 )
             ]
-        region = (
-            "" if self._settings.base_url == DEFAULT_BASE_URL else f" at {self._settings.base_url}"
-        )
-        return [Fact("LlamaParse", Grade.OK, f"A key is configured{region}.")]
+        url = self._settings.base_url
+        region = next((name for name, known in REGIONS.items() if known == url), "")
+        where = f"region {region.upper()}" if region else url
+        return [Fact("LlamaParse", Grade.OK, f"A key is configured for {where}.")]
 
     def _webhooks(self) -> list[Fact]:
         if self._settings.sends_webhooks:

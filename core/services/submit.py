@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -13,8 +14,9 @@ from core.clock import Clock, new_id
 from core.domain.budgets import LimitUse
 from core.domain.documents import Document, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
+from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
 from core.domain.money import BUILT_IN_PRICES, PriceBook, Tier
-from core.domain.routing import Mode
+from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.errors import DocumentRefused, NotAllowed, RefusalReason
 from core.pipeline.admission import Rules, admit
 from core.services.quotes import Quote, QuoteLine, Upload, quote_line
@@ -87,12 +89,29 @@ class Submissions:
                 document = _refused(refusal.reason, refusal.what, refusal.next_step, size, sha256)
         return Upload(shown, document)
 
+    def link(self, address: str, max_pages: int = LINK_MAX_PAGES) -> Upload:
+        """A document that LlamaParse will fetch. Nothing is fetched here, so its length is unknown.
+
+        An address that cannot be taken comes back with its problem; so does a ceiling that is none.
+        """
+        try:
+            document = linked_document(address)
+        except DocumentRefused as refusal:
+            refused = _refused(refusal.reason, refusal.what, refusal.next_step)
+            return Upload(safe_name(address.partition("?")[0][:80]), refused)
+        ceiling = min(max(1, max_pages), MAX_PAGES_UNKNOWN)
+        return Upload(link_name(document.source_url), document, max_pages=ceiling)
+
     def stored(self, job_ids: Sequence[str]) -> list[Upload]:
         """The documents of these jobs, as if they had just been handed over. Raises ``NotFound``."""
         with self._store.read() as tx:
             found = [jobs.job(tx, job_id) for job_id in job_ids]
-            kept = [(job.name, documents.find(tx, job.document_sha256)) for job in found]
-        return [Upload(name, document) for name, document in kept if document is not None]
+            kept = [(job, documents.find(tx, job.document_sha256)) for job in found]
+        return [
+            Upload(job.name, document, max_pages=job.options.max_pages)
+            for job, document in kept
+            if document is not None
+        ]
 
     def quote(
         self, uploads: Sequence[Upload], tier: Tier, mode: Mode, *, parse_again: bool = False
@@ -106,11 +125,11 @@ class Submissions:
                 sha = upload.document.sha256
                 same_as = seen.get(sha, "") if upload.document.is_parsable else ""
                 seen.setdefault(sha, upload.name)
-                key = options_key(ParseOptions(tier))
+                key = options_key(ParseOptions(tier, max_pages=upload.max_pages))
                 earlier = jobs.earlier_result(tx, sha, key, [mode]) if sha else None
                 lines.append(
                     quote_line(
-                        Upload(upload.name, upload.document, same_as),
+                        replace(upload, same_as=same_as),
                         mode=mode,
                         tier=tier,
                         prices=self._prices,
@@ -188,8 +207,10 @@ class Submissions:
 
 def options_key(options: ParseOptions) -> str:
     """A key that is equal for options that give the same result."""
-    facts = json.dumps([options.tier, options.target_pages])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+    facts = [options.tier, options.target_pages]
+    if options.max_pages:
+        facts.append(f"at most {options.max_pages}")
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _is_hidden(path: str) -> bool:
@@ -214,7 +235,7 @@ def _job(submission: Submission, line: QuoteLine, position: int) -> Job:
         name=line.upload.name,
         status=JobStatus.UPLOADED,
         mode=submission.mode,
-        options=ParseOptions(submission.tier),
+        options=ParseOptions(submission.tier, max_pages=line.upload.max_pages),
         plan=line.plan,
         generation=1,
         correlation_id=submission.correlation_id,

@@ -20,6 +20,7 @@ def save(tx: Transaction, document: Document, now: datetime) -> None:
             page_count=document.page_count,
             pages=[asdict(page) for page in document.pages],
             inspected_at=now,
+            source_url=document.source_url,
         )
     )
     tx.flush()
@@ -38,4 +39,5 @@ def find(tx: Transaction, sha256: str) -> Document | None:
         pages=tuple(
             PageProfile(**{**page, "reasons": tuple(page["reasons"])}) for page in row.pages
         ),
+        source_url=row.source_url,
     )

@@ -45,6 +45,7 @@ __all__ = [
     "job",
     "jobs",
     "latest_runs",
+    "newest_try",
     "note",
     "stages",
     "submission",
@@ -165,6 +166,7 @@ def add_job(tx: Transaction, job_: Job, options_key: str, actor: Actor) -> None:
             is_provisional=job_.is_provisional,
             hold=job_.hold,
             workflow_id=job_.workflow_id,
+            max_pages=job_.options.max_pages,
         )
     )
     tx.flush()
@@ -343,6 +345,16 @@ def add_attempt(tx: Transaction, attempt_: Attempt, actor: Actor, cause: str) ->
 def attempt(tx: Transaction, attempt_id: str) -> Attempt:
     """One attempt. Raises ``NotFound``."""
     return _attempt(_attempt_row(tx, attempt_id))
+
+
+def newest_try(tx: Transaction, attempt_id: str) -> Attempt:
+    """The attempt, or the last of the retries that the rule opened for it. Raises ``NotFound``."""
+    row = _attempt_row(tx, attempt_id)
+    while True:
+        retry = tx.exec(select(AttemptRow).where(AttemptRow.retry_of == row.id)).first()
+        if retry is None:
+            return _attempt(row)
+        row = retry
 
 
 def attempt_by_vendor_id(tx: Transaction, vendor_job_id: str) -> Attempt | None:
@@ -553,7 +565,7 @@ def _job(row: JobRow) -> Job:
         name=row.name,
         status=JobStatus(row.status),
         mode=Mode(row.mode),
-        options=ParseOptions(Tier(row.tier), row.target_pages, row.disable_cache),
+        options=ParseOptions(Tier(row.tier), row.target_pages, row.disable_cache, row.max_pages),
         plan=_plan_from_json(row.plan),
         generation=row.generation,
         correlation_id=row.correlation_id,

@@ -34,6 +34,7 @@ class DocumentRow(SQLModel, table=True):
     page_count: int | None
     pages: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     inspected_at: datetime
+    source_url: str
 
 
 class SubmissionRow(SQLModel, table=True):
@@ -88,6 +89,7 @@ class JobRow(SQLModel, table=True):
     is_provisional: bool
     hold: str
     workflow_id: str = Field(index=True)
+    max_pages: int | None
 
 
 class AttemptRow(SQLModel, table=True):
@@ -123,6 +125,8 @@ class AttemptRow(SQLModel, table=True):
     webhook_expected: bool
     webhook_secret: str
     cancel_requested_by: str
+    version: str
+    retry_of: str
 
 
 class TransitionRow(SQLModel, table=True):

@@ -1,138 +1,91 @@
 """A job's own deadline: it passes while the vendor is heard, and pauses while it is not."""
 
-import asyncio
-import io
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import pytest
-from pydantic import SecretStr
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
-from core.clock import utc_now
 from core.console import Console
-from core.domain.jobs import Attempt, AttemptStatus
-from core.domain.money import Tier
-from core.domain.routing import Mode
-from core.engines.llamaparse import LlamaParseEngine
-from core.pipeline.driver import Driver, Resources
-from core.serving import Served
-from tests.factories import ALICE
+from core.domain.jobs import AttemptStatus, JobStatus
+from tests.pipeline.vendor import Vendor, World, tell
 
 
-class _Vendor:
-    """A service that takes one job, never gets on with it, and can be down."""
-
-    def __init__(self) -> None:
-        self.is_down = False
-        self.status = "PENDING"
-        self.uploads = 0
-
-    def app(self) -> Starlette:
-        async def answer(request: Request) -> Response:
-            await request.body()
-            if self.is_down:
-                return JSONResponse({"detail": "down"}, 503)
-            if request.url.path.endswith("/versions"):
-                return JSONResponse({})
-            if request.url.path.endswith("/cancel"):
-                self.status = "CANCELLED"
-            job = {"id": "pjb-1", "project_id": "prj-1", "status": self.status}
-            if request.url.path.endswith("/upload"):
-                self.uploads += 1
-                return JSONResponse(job)
-            return JSONResponse({"job": job} if request.method == "GET" else job)
-
-        return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
-
-
-class _World:
-    """A vendor, a console beside it, and a clock that is moved by hand."""
-
-    def __init__(self, make_console: Callable[..., Console], vendor: _Vendor, url: str) -> None:
-        self.now = utc_now()
-        self.vendor = vendor
-        self.console = make_console(api_key="llx-key", base_url=url)
-        upload = self.console.submissions.preflight("a.txt", io.BytesIO(b"words"))
-        quote = self.console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL, parse_again=True)
-        self.job_id = self.console.submissions.submit(quote, ALICE, "press").job_ids[0]
-        self.engine = LlamaParseEngine(url, SecretStr("llx-key"), max_retries=0)
-        resources = Resources(
-            store=self.console.store,
-            blobs=self.console.blobs,
-            engine_of=lambda _mode, _name: self.engine,
-            webhook_of=lambda _mode: None,
-            micros_of=lambda _job, _credits: 0,
-            timezone="UTC",
-            timeout_s=30,
-            concurrency=2,
-            clock=self._clock,
-        )
-        self.driver = Driver(resources, "exe-test")
-
-    def _clock(self) -> datetime:
-        return self.now
-
-    @property
-    def attempt(self) -> Attempt:
-        return self.console.jobs.view(self.job_id).attempts[0]
-
-    async def look(self, *, after: timedelta = timedelta(0)) -> None:
-        """Time passes, then the attempt is looked at."""
-        self.now += after
-        await self.driver.advance(self.attempt.id)
-
-    async def watch(self, span: timedelta) -> None:
-        """The attempt is looked at all the time for so long."""
-        end = self.now + span
-        while self.now < end:
-            await self.look(after=timedelta(seconds=30))
-
-
-@pytest.fixture
-def vendor() -> _Vendor:
-    """A service that never gets on."""
-    return _Vendor()
+def _stands(world: World) -> list[tuple[AttemptStatus, str]]:
+    statuses = [attempt.status for attempt in world.attempts]
+    return list(zip(statuses, [job["status"] for job in world.vendor.jobs], strict=True))
 
 
 def test_the_deadline_pauses_while_the_vendor_cannot_be_asked(
-    make_console: Callable[..., Console], vendor: _Vendor
+    make_console: Callable[..., Console],
 ) -> None:
     """Hours in which nobody could ask are not held against the job; hours in which it stood still are."""
 
-    async def story(world: _World) -> None:
+    async def story(world: World) -> None:
         await world.look()
-        assert world.attempt.status is AttemptStatus.RUNNING
-        vendor.is_down = True
+        assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
+        world.vendor.is_down = True
         for _ in range(10):
             await world.look(after=timedelta(minutes=30))
-        assert world.attempt.status is AttemptStatus.RUNNING
-        vendor.is_down = False
+        assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
+        assert "internal error" in world.job.reason
+        world.vendor.is_down = False
         await world.watch(timedelta(minutes=100))
-        assert (world.attempt.status, vendor.status) == (AttemptStatus.RUNNING, "PENDING")
-        await world.watch(timedelta(minutes=30))
-        assert (world.attempt.status, vendor.status) == (AttemptStatus.CANCELLED, "CANCELLED")
-        assert vendor.uploads == 1
-        await world.engine.close()
+        assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
+        assert world.job.reason == ""
+        await world.watch(timedelta(minutes=25))
+        assert _stands(world)[0] == (AttemptStatus.FAILED, "CANCELLED")
 
-    with Served(vendor.app()) as service:
-        asyncio.run(story(_World(make_console, vendor, service.url)))
+    tell(make_console, Vendor(), story)
 
 
 def test_the_deadline_pauses_while_parsedeck_is_not_running(
-    make_console: Callable[..., Console], vendor: _Vendor
+    make_console: Callable[..., Console],
 ) -> None:
     """A weekend with the console switched off cancels nothing."""
 
-    async def story(world: _World) -> None:
+    async def story(world: World) -> None:
         await world.look()
         await world.look(after=timedelta(days=2))
         await world.look(after=timedelta(minutes=1))
-        assert (world.attempt.status, vendor.status) == (AttemptStatus.RUNNING, "PENDING")
-        await world.engine.close()
+        assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
 
-    with Served(vendor.app()) as service:
-        asyncio.run(story(_World(make_console, vendor, service.url)))
+    tell(make_console, Vendor(), story)
+
+
+def test_a_stuck_job_is_cancelled_and_then_tried_once_more_by_rule(
+    make_console: Callable[..., Console],
+) -> None:
+    """A new intent is made only after CANCELLED is confirmed, once, and its line names the rule."""
+
+    async def story(world: World) -> None:
+        await world.watch(timedelta(minutes=125))
+        assert _stands(world) == [
+            (AttemptStatus.FAILED, "CANCELLED"),
+            (AttemptStatus.RUNNING, "PENDING"),
+        ]
+        by_rule = [
+            entry
+            for entry in world.console.jobs.view(world.job_id).timeline
+            if entry.actor == "system:retry-rule"
+        ]
+        assert "retry 1 of 1 by rule, after: overdue" in [entry.cause for entry in by_rule]
+        await world.watch(timedelta(minutes=130))
+        assert _stands(world) == [(AttemptStatus.FAILED, "CANCELLED")] * 2
+        await world.driver.conclude(world.job_id, 1)
+        assert world.job.status is JobStatus.FAILED_PARSE
+        assert "cancelled there" in world.job.reason
+
+    tell(make_console, Vendor(), story)
+
+
+def test_a_cancel_that_is_not_confirmed_leads_to_no_second_submit(
+    make_console: Callable[..., Console],
+) -> None:
+    """While the vendor neither cancels nor ends a job, nothing is sent again and the job says why."""
+
+    async def story(world: World) -> None:
+        world.vendor.refuses_cancel = True
+        await world.watch(timedelta(minutes=180), every=timedelta(minutes=1))
+        assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
+        assert "refuses to cancel" in world.job.reason
+        assert world.job.next_step
+
+    tell(make_console, Vendor(), story)

@@ -1,7 +1,16 @@
 """The LlamaParse client: the only place that talks to the service, or to its simulator."""
 
 from core.engines.llamaparse.client import LlamaParseEngine
-from core.engines.llamaparse.failures import JobFailure, job_failure
+from core.engines.llamaparse.job_failures import JobFailure, job_failure
+from core.engines.llamaparse.usage import Organization, Project, UsageRecord
 from core.engines.llamaparse.wire import SIMULATOR_HEADER
 
-__all__ = ["SIMULATOR_HEADER", "JobFailure", "LlamaParseEngine", "job_failure"]
+__all__ = [
+    "SIMULATOR_HEADER",
+    "JobFailure",
+    "LlamaParseEngine",
+    "Organization",
+    "Project",
+    "UsageRecord",
+    "job_failure",
+]

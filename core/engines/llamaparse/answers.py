@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_page_ranges
-from core.engines.llamaparse.failures import job_failure
+from core.engines.llamaparse.job_failures import job_failure
 from core.engines.llamaparse.wire import ATTEMPT_KEY, JobAnswer, PageAnswer, WireJob
 from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
 
@@ -26,7 +26,11 @@ def engine_job_of(job: WireJob) -> EngineJob:
     failure = job_failure(job.error_message)
     vendor = f" LlamaParse said: {job.error_message[:_MESSAGE_LIMIT]}" if job.error_message else ""
     return replace(
-        said, error_code=failure.code, error_message=f"{failure.what} {failure.next_step}{vendor}"
+        said,
+        error_code=failure.code,
+        error_message=f"{failure.what}{vendor}",
+        next_step=failure.next_step,
+        retries=failure.retries,
     )
 
 
@@ -37,21 +41,28 @@ def parsed_document_of(answer: JobAnswer, order: ParseOrder) -> ParsedDocument |
     """
     texts = {page.page_number: page for page in answer.text.pages} if answer.text else {}
     markdown = {page.page_number: page for page in answer.markdown.pages} if answer.markdown else {}
+    items = {page.page_number: page.items for page in answer.items.pages} if answer.items else {}
     found = sorted(texts.keys() | markdown.keys())
     if not found:
         return None
     numbers = _as_in_document(found, order.target_pages)
-    pages = tuple(
-        _page(
-            numbers[number],
-            markdown.get(number),
-            texts.get(number),
-            order.tier.value,
-            has_markdown=bool(markdown),
+    pages = [
+        replace(
+            _page(
+                numbers[number],
+                markdown.get(number),
+                texts.get(number),
+                order.tier.value,
+                has_markdown=bool(markdown),
+            ),
+            items=tuple(items.get(number, ())),
         )
         for number in found
-    )
-    return ParsedDocument(pages, answer.job.credits)
+    ]
+    if order.max_pages and not order.target_pages and len(pages) >= order.max_pages:
+        note = f"At most {order.max_pages:,} pages were ordered; the document may go on."
+        pages[-1] = replace(pages[-1], notes=(note,))
+    return ParsedDocument(tuple(pages), answer.job.credits)
 
 
 def _page(

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2 as httpx
 import stamina
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from core.clock import Clock
 from core.engines.llamaparse.failures import (
@@ -22,10 +23,11 @@ from core.engines.llamaparse.upload import UploadBody
 from core.engines.llamaparse.wire import SIMULATOR_HEADER
 from core.engines.protocol import Pace
 from core.errors import SettingsError, SimulatorRefused, UpstreamError, UpstreamKind
+from core.settings import REGIONS
 
 __all__ = ["Account", "Calls", "OnCall", "Params", "Unpaced"]
 
-A = TypeVar("A", bound=BaseModel)
+A = TypeVar("A")
 
 OnCall = Callable[[str, str, float], object]
 Params = Mapping[str, str | int | Sequence[str]]
@@ -53,6 +55,11 @@ class Account:
         key = self.api_key.get_secret_value()
         if not key.strip() or not key.isascii() or not key.isprintable():
             raise SettingsError(_KEY_VARIABLE, _BAD_KEY, _KEY_STEP)
+
+    @property
+    def region(self) -> str:
+        """``na`` or ``eu``; empty for any other address."""
+        return next((name for name, url in REGIONS.items() if url == self.base_url), "")
 
 
 class Unpaced:
@@ -89,18 +96,22 @@ class Calls:
         self._on_call = on_call
         self._pace = pace
         self._throttled = 0
-        self._client = httpx.AsyncClient(
-            base_url=account.base_url,
-            headers={
-                "Authorization": f"Bearer {account.api_key.get_secret_value()}",
-                "Accept": "application/json",
-            },
-            transport=transport,
-            # The simulator is on loopback: a proxy from the environment must not stand in between.
-            trust_env=not account.simulated,
-            limits=httpx.Limits(max_connections=100, keepalive_expiry=_IDLE_S),
-            follow_redirects=False,
-        )
+        self._via_proxy = not account.simulated and _has_proxy(account.base_url)
+        try:
+            self._client = httpx.AsyncClient(
+                base_url=account.base_url,
+                headers={
+                    "Authorization": f"Bearer {account.api_key.get_secret_value()}",
+                    "Accept": "application/json",
+                },
+                transport=transport,
+                # The simulator is on loopback: a proxy from the environment must not stand in between.
+                trust_env=not account.simulated,
+                limits=httpx.Limits(max_connections=100, keepalive_expiry=_IDLE_S),
+                follow_redirects=False,
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise _bad_proxy(error) from error
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -121,27 +132,42 @@ class Calls:
         ):
             with attempt:
                 await self._take_turn()
-                request = self._client.build_request(
-                    "GET", path, params=dict(params or {}), timeout=self._timeouts(self._timeout_s)
-                )
-                return await self._send(operation, request, self._timeout_s)
+                return await self.get_once(operation, path, params)
         raise AssertionError  # the loop above returns or raises
+
+    async def get_once(
+        self, operation: str, path: str, params: Params | None = None
+    ) -> httpx.Response:
+        """A safe call with a turn that was taken before."""
+        request = self._client.build_request(
+            "GET", path, params=dict(params or {}), timeout=self._timeouts(self._timeout_s)
+        )
+        return await self._send(operation, request, self._timeout_s)
 
     async def post(self, operation: str, path: str) -> httpx.Response:
         """A call without a body that is made once."""
+        return await self._once(operation, "POST", path)
+
+    async def delete(self, operation: str, path: str) -> httpx.Response:
+        """A removal that is made once."""
+        return await self._once(operation, "DELETE", path)
+
+    async def _once(self, operation: str, method: str, path: str) -> httpx.Response:
         await self._take_turn()
-        request = self._client.build_request("POST", path, timeout=self._timeouts(self._timeout_s))
+        request = self._client.build_request(method, path, timeout=self._timeouts(self._timeout_s))
         return await self._send(operation, request, self._timeout_s)
 
     async def submit(
-        self, path: str, body: UploadBody, deadline_s: float, secret: str
+        self, path: str, body: UploadBody | str, deadline_s: float, secret: str
     ) -> httpx.Response:
-        """Send a document, once. An answer that is lost leaves ``outcome_unknown`` behind.
+        """Send a document, or JSON that says where it is, once.
 
-        Its turn was taken before: after the intent is on record nothing may wait.
+        An answer that is lost leaves ``outcome_unknown`` behind. Its turn was taken before: after the
+        intent is on record nothing may wait.
         """
+        headers = {"Content-Type": "application/json"} if isinstance(body, str) else body.headers
         request = self._client.build_request(
-            "POST", path, content=body, headers=body.headers, timeout=self._timeouts(deadline_s)
+            "POST", path, content=body, headers=headers, timeout=self._timeouts(deadline_s)
         )
         return await self._send("submit", request, deadline_s, is_submit=True, hidden=(secret,))
 
@@ -198,11 +224,19 @@ class Calls:
             httpx.CookieConflict,
             httpx.StreamError,
         ) as error:
-            raise from_exception(error, self._clock(), is_submit=is_submit) from error
+            raise from_exception(
+                error, self._clock(), is_submit=is_submit, via_proxy=self._via_proxy
+            ) from error
         self._check_identity(response)
         if not response.is_success:
             keys = (*hidden, self._account.api_key.get_secret_value())
-            raise from_response(response, self._clock(), is_submit=is_submit, hidden=keys)
+            raise from_response(
+                response,
+                self._clock(),
+                is_submit=is_submit,
+                hidden=keys,
+                region=self._account.region,
+            )
         return response
 
     def _check_identity(self, response: httpx.Response) -> None:
@@ -216,13 +250,29 @@ class Calls:
         return httpx.Timeout(deadline_s, connect=min(_CONNECT_S, deadline_s), pool=deadline_s)
 
     @staticmethod
-    def read(model: type[A], response: httpx.Response, *, is_submit: bool = False) -> A:
-        """The answer's body as ``model``. Raises ``UpstreamError`` when it is something else."""
+    def read(adapter: TypeAdapter[A], response: httpx.Response, *, is_submit: bool = False) -> A:
+        """The answer's body as this type. Raises ``UpstreamError`` when it is something else."""
         try:
-            return model.model_validate_json(response.content)
+            return adapter.validate_json(response.content)
         except ValidationError:
             # without the cause: it would repeat the body
             raise malformed(response, is_submit=is_submit) from None
+
+
+def _has_proxy(base_url: str) -> bool:
+    address, known = httpx.URL(base_url), getproxies()
+    return bool({address.scheme, "all"} & known.keys()) and not proxy_bypass(address.host)
+
+
+def _bad_proxy(error: Exception) -> SettingsError:
+    what = "a proxy in the environment cannot be used"
+    if isinstance(error, ImportError):
+        return SettingsError(
+            "HTTPS_PROXY", f"{what}: SOCKS is not supported.", "Name an HTTP proxy, or unset it."
+        )
+    return SettingsError(
+        "HTTPS_PROXY", f"{what}.", "Write it, and HTTP_PROXY, as http://HOST:PORT, or unset it."
+    )
 
 
 def _wait_before_retry(error: Exception) -> bool | float:

@@ -4,20 +4,28 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
 import httpx2 as httpx
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter
 
 from core.clock import Clock, utc_now
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.money import Tier
 from core.engines.llamaparse.answers import engine_job_of, parsed_document_of
 from core.engines.llamaparse.calls import Account, Calls, OnCall, Params, Unpaced
-from core.engines.llamaparse.failures import malformed, result_missing
+from core.engines.llamaparse.failures import malformed, result_missing, sent_too_late
 from core.engines.llamaparse.upload import UploadBody
-from core.engines.llamaparse.wire import JobAnswer, JobList, configuration_of
+from core.engines.llamaparse.usage import (
+    Organization,
+    Project,
+    UsageRecord,
+    read_organizations,
+    read_projects,
+    usage,
+)
+from core.engines.llamaparse.wire import JobAnswer, JobList, VersionList, configuration_of
 from core.engines.protocol import EngineJob, EngineStatus, Pace, ParseOrder
 from core.errors import UpstreamError, UpstreamKind
 
@@ -25,9 +33,14 @@ __all__ = ["LlamaParseEngine"]
 
 _JOBS = "/api/v2/parse"
 _SLOWEST_UPLOAD_BYTES_PER_S = 256 * 1024
-_CLOCKS_DIFFER_BY = timedelta(minutes=5)
+# A clock of ours that was a day off for a while must not hide a job that was taken.
+_CLOCKS_DIFFER_BY = timedelta(days=1)
+_VERSIONS_LAST_S = 3600.0
+_JOB_ANSWER = TypeAdapter(JobAnswer)
+_JOB_LIST = TypeAdapter(JobList)
+_VERSION_LIST = TypeAdapter(VersionList)
 _TEXT_ONLY = ("text", "usage")
-_WITH_MARKDOWN = ("markdown", "text", "usage")
+_WITH_MARKDOWN = ("markdown", "text", "items", "usage")
 
 
 def _ignore(_operation: str, _outcome: str, _seconds: float) -> None:
@@ -60,10 +73,12 @@ class LlamaParseEngine:
         on_call: OnCall = _ignore,
         pace: Pace | None = None,
     ) -> None:
+        self._clock = clock
         self._timeout_s = timeout_s
         self._max_retries = max_retries
         self._retry_pause_s = retry_pause_s
-        self._is_checked = False
+        self._versions: dict[str, str] = {}
+        self._versions_until: float | None = None
         self._calls = Calls(
             Account(base_url, api_key, simulated),
             timeout_s=timeout_s,
@@ -79,27 +94,63 @@ class LlamaParseEngine:
         """How long a submit of that size may take; after that it can no longer arrive."""
         return self._timeout_s + size_bytes / _SLOWEST_UPLOAD_BYTES_PER_S
 
+    def known_version(self, tier: Tier) -> str | None:
+        """What ``latest`` means for this tier now; None once that was asked an hour ago.
+
+        ``latest`` itself where the service does not say.
+        """
+        if self._versions_until is None or time.monotonic() > self._versions_until:
+            return None
+        return self._versions.get(tier.value) or "latest"
+
+    async def ask_version(self, tier: Tier) -> str:
+        """What ``latest`` means for this tier, asked once, with a turn that was taken before.
+
+        Also shows, before anything is sent, whether this is the service or the simulator. Raises
+        ``UpstreamError``.
+        """
+        self._versions = await self._latest_versions()
+        self._versions_until = time.monotonic() + _VERSIONS_LAST_S
+        return self._versions.get(tier.value) or "latest"
+
+    async def _latest_versions(self) -> dict[str, str]:
+        try:
+            response = await self._calls.get_once("versions", f"{_JOBS}/versions")
+            return self._calls.read(_VERSION_LIST, response).latest
+        except UpstreamError as error:
+            # A service without this route has shown all the same that it is not the simulator.
+            if error.kind is UpstreamKind.NOT_FOUND:
+                return {}
+            raise
+
     async def turn(self) -> float:
         """Take the turn of a submit; seconds to wait before it is made."""
         return await self._calls.turn()
 
     async def submit(self, order: ParseOrder) -> EngineJob:
-        """Upload and create in one request, never repeated here.
+        """Upload and create in one request, or create from a link; never repeated here.
 
         Raises ``UpstreamError``, with ``outcome_unknown`` when the service may have taken it.
         """
-        await self._check_the_other_side()
+        if self._versions_until is None:
+            # nothing is sent before it is known whether this is the service or the simulator
+            await self.ask_version(order.tier)
+        if order.send_by is not None and self._clock() > order.send_by:
+            raise sent_too_late()
         configuration = configuration_of(order).model_dump_json(exclude_none=True)
-        body = UploadBody(configuration, order.name, order.media_type, order.content)
         secret = order.webhook.secret if order.webhook else ""
-        deadline_s = self.submit_deadline_s(order.content.size_bytes)
-        response = await self._calls.submit(f"{_JOBS}/upload", body, deadline_s, secret)
-        return engine_job_of(self._calls.read(JobAnswer, response, is_submit=True).job)
+        if order.content is None:
+            response = await self._calls.submit(_JOBS, configuration, self._timeout_s, secret)
+        else:
+            body = UploadBody(configuration, order.name, order.media_type, order.content)
+            deadline_s = self.submit_deadline_s(order.content.size_bytes)
+            response = await self._calls.submit(f"{_JOBS}/upload", body, deadline_s, secret)
+        return engine_job_of(self._calls.read(_JOB_ANSWER, response, is_submit=True).job)
 
     async def status(self, vendor_job_id: str) -> EngineJob:
         """What the service says now; ``credits`` stays None until it has billed the job."""
         response = await self._calls.get("status", _path(vendor_job_id), {"expand": ["usage"]})
-        return engine_job_of(self._calls.read(JobAnswer, response).job)
+        return engine_job_of(self._calls.read(_JOB_ANSWER, response).job)
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """The result of a completed job; asked for again while the service has none yet.
@@ -143,7 +194,11 @@ class LlamaParseEngine:
             if not ended.status.is_final:
                 raise
             return ended
-        return engine_job_of(self._calls.read(JobAnswer, response).job)
+        return engine_job_of(self._calls.read(_JOB_ANSWER, response).job)
+
+    async def delete(self, vendor_job_id: str) -> None:
+        """Have the service forget an ended job and its result. Raises ``UpstreamError``."""
+        await self._calls.delete("delete", _path(vendor_job_id))
 
     async def probe(self) -> float:
         """Seconds that a cheap call with the key takes; made once. Raises ``UpstreamError``."""
@@ -151,21 +206,23 @@ class LlamaParseEngine:
         await self._calls.get("probe", _JOBS, {"page_size": 1}, retries=0)
         return time.perf_counter() - began
 
+    async def organizations(self) -> tuple[Organization, ...]:
+        """Who the key is billed to. Raises ``UpstreamError``."""
+        return await read_organizations(self._calls)
+
+    async def projects(self) -> tuple[Project, ...]:
+        """The key's projects, each with its organization. Raises ``UpstreamError``."""
+        return await read_projects(self._calls)
+
+    async def usage_metrics(
+        self, organization_id: str, first: date, last: date
+    ) -> tuple[UsageRecord, ...]:
+        """What was billed on these UTC days, both included. Raises ``UpstreamError``."""
+        return tuple([r async for r in usage(self._calls, organization_id, first, last)])
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._calls.close()
-
-    async def _check_the_other_side(self) -> None:
-        """Learn once, before anything is sent, whether this is the service or the simulator."""
-        if self._is_checked:
-            return
-        try:
-            await self._calls.get("versions", f"{_JOBS}/versions")
-        except UpstreamError as error:
-            # A service without this route has shown all the same that it is not the simulator.
-            if error.kind is not UpstreamKind.NOT_FOUND:
-                raise
-        self._is_checked = True
 
     async def _result(self, vendor_job_id: str, tier: Tier) -> JobAnswer | None:
         sections = _TEXT_ONLY if tier is Tier.FAST else _WITH_MARKDOWN
@@ -186,14 +243,14 @@ class LlamaParseEngine:
 
     async def _expanded(self, vendor_job_id: str, sections: tuple[str, ...]) -> JobAnswer:
         response = await self._calls.get("fetch", _path(vendor_job_id), {"expand": sections})
-        return self._calls.read(JobAnswer, response)
+        return self._calls.read(_JOB_ANSWER, response)
 
     async def _listing(self, since: datetime) -> AsyncGenerator[JobList, None]:
         params: Params = {"created_at_on_or_after": since.isoformat(), "page_size": 100}
         seen: set[str] = set()
         while True:
             response = await self._calls.get("list", _JOBS, params)
-            page = self._calls.read(JobList, response)
+            page = self._calls.read(_JOB_LIST, response)
             yield page
             if not page.next_page_token:
                 return

@@ -13,15 +13,13 @@ import httpx2 as httpx
 from core.errors import UpstreamError, UpstreamKind
 
 __all__ = [
-    "JOB_FAILURES",
-    "JobFailure",
     "deadline_passed",
     "from_exception",
     "from_response",
-    "job_failure",
     "malformed",
     "not_the_simulator",
     "result_missing",
+    "sent_too_late",
 ]
 
 _K = UpstreamKind
@@ -84,6 +82,12 @@ _STATUSES: Mapping[int, _Meaning] = {
     ),
     429: _Meaning(_K.RATE_LIMITED, "LlamaParse asks for fewer requests (429).", _BY_ITSELF),
 }
+_OTHER_REGION = {
+    "na": "Check LLAMAPARSE_API_KEY. North America was asked: a key made in the EU needs"
+    " LLAMAPARSE_BASE_URL=eu.",
+    "eu": "Check LLAMAPARSE_API_KEY. The EU was asked: a key made in North America needs"
+    " LLAMAPARSE_BASE_URL=na.",
+}
 _PLAN_IS_FULL = _Meaning(
     _K.QUOTA,
     f"The LlamaParse plan allows no more of this (429). {_NOTHING_LOST}",
@@ -116,6 +120,16 @@ _PROXY = _Meaning(
     _K.CONNECTION,
     "The proxy did not let the request through.",
     "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+)
+_PROXY_UNREACHABLE = _Meaning(
+    _K.CONNECTION,
+    "LlamaParse cannot be reached through the proxy that the environment names.",
+    f"Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY. {_BY_ITSELF}",
+)
+_NO_TLS = _Meaning(
+    _K.CONNECTION,
+    "The LlamaParse address does not speak TLS.",
+    "Check LLAMAPARSE_BASE_URL: its https:// and its port.",
 )
 _ADDRESS = _Meaning(
     _K.INVALID,
@@ -162,106 +176,32 @@ _NEVER_LEFT = (
 _NOT_CARRIED_OUT = frozenset({301, 302, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class JobFailure:
-    """What a job's failure code means, and how often a new job for the same document may help."""
-
-    code: str
-    what: str
-    next_step: str
-    retries: int = 0
-
-
-# Fact sheet 4.2. Whether a failed job was billed is not documented: the usage of the job decides.
-JOB_FAILURES: tuple[JobFailure, ...] = (
-    JobFailure(
-        "UNSUPPORTED_FILE_TYPE",
-        "LlamaParse cannot read this type of file.",
-        "Convert it to PDF, then upload that.",
-    ),
-    JobFailure(
-        "PDF_IS_PROTECTED",
-        "The PDF is protected by a password.",
-        "Remove the password, then upload it again.",
-    ),
-    JobFailure(
-        "PDF_IS_BROKEN",
-        "The PDF is damaged.",
-        "Open it in a PDF program, save it anew, then upload it again.",
-    ),
-    JobFailure(
-        "NO_DATA_FOUND_IN_FILE",
-        "There is nothing to read in the file.",
-        "Check that it is the right file and pages.",
-    ),
-    JobFailure(
-        "DOCUMENT_TOO_LARGE",
-        "The document is too large.",
-        "Split it into parts, then upload those.",
-    ),
-    JobFailure(
-        "TOO_MANY_PAGES",
-        "The document has too many pages.",
-        "Split it into parts, or choose pages.",
-    ),
-    JobFailure(
-        "INVALID_TIER_VERSION_COMBINATION",
-        "This tier does not exist in that version.",
-        "Choose another tier.",
-    ),
-    JobFailure("EXPIRED", "The job waited too long in LlamaParse's queue.", "Retry it.", retries=2),
-    JobFailure(
-        "TIMEOUT",
-        "LlamaParse ran out of time on this document.",
-        "Retry it, or split it into parts.",
-        retries=1,
-    ),
-    JobFailure(
-        "ERROR_DURING_PROCESSING",
-        "LlamaParse failed while processing the document.",
-        "Retry it; a second try often succeeds.",
-        retries=2,
-    ),
-)
-_UNKNOWN_FAILURE = JobFailure(
-    "UNKNOWN",
-    "LlamaParse could not parse the document.",
-    "Read its message, then retry it once.",
-    retries=1,
-)
-
-
-def job_failure(message: str) -> JobFailure:
-    """What a failed job's message means, by the vendor code inside it.
-
-    An unknown code keeps its name, so that a newer service is understood as far as it can be.
-    """
-    for failure in JOB_FAILURES:
-        if re.search(rf"(?<![A-Z_]){failure.code}(?![A-Z_])", message):
-            return failure
-    code = re.search(r"(?<![A-Z_])[A-Z]{3,}(?:_[A-Z]+)+(?![A-Z_])", message)
-    if code is None:
-        return _UNKNOWN_FAILURE
-    return JobFailure(code[0], _UNKNOWN_FAILURE.what, _UNKNOWN_FAILURE.next_step, retries=1)
-
-
 def from_response(
-    response: httpx.Response, now: datetime, *, is_submit: bool = False, hidden: Iterable[str] = ()
+    response: httpx.Response,
+    now: datetime,
+    *,
+    is_submit: bool = False,
+    hidden: Iterable[str] = (),
+    region: str = "",
 ) -> UpstreamError:
     """What an answer other than success means; its body must have been read.
 
-    ``hidden`` are texts, such as the key, that must not appear in the vendor's message. A submit
-    that the service did not clearly refuse has an unknown outcome.
+    ``hidden`` are texts, such as the key, that must not appear in the vendor's message; ``region`` is
+    the one that was asked, ``na`` or ``eu``. A submit that the service did not clearly refuse has an
+    unknown outcome.
     """
     status = response.status_code
     body = _json_of(response)
     message = _shown(_detail_of(body), hidden)
     meaning = _meaning_of(status, message)
+    next_step = meaning.next_step
+    if meaning.kind is _K.UNAUTHORIZED and region in _OTHER_REGION:
+        next_step = _OTHER_REGION[region]
     refused = httpx.codes.is_client_error(status) and status != httpx.codes.REQUEST_TIMEOUT
     return UpstreamError(
         meaning.kind,
         meaning.what,
-        meaning.next_step,
+        next_step,
         status=status,
         request_id=_request_id_of(response.headers, body),
         retry_after_s=_retry_after_s(response.headers, now),
@@ -270,19 +210,29 @@ def from_response(
     )
 
 
-def from_exception(error: Exception, now: datetime, *, is_submit: bool = False) -> UpstreamError:
+def from_exception(
+    error: Exception, now: datetime, *, is_submit: bool = False, via_proxy: bool = False
+) -> UpstreamError:
     """What the lack of an answer means. Raises ``ValueError`` for what is not httpx2's."""
     if isinstance(error, httpx.HTTPStatusError):
         return from_response(error.response, now, is_submit=is_submit)
     for kind, meaning in _EXCEPTIONS:
         if isinstance(error, kind):
-            found = (
-                _UNTRUSTED if meaning is _UNREACHABLE and "CERTIFICATE" in str(error) else meaning
-            )
+            found = meaning
+            if meaning is _UNREACHABLE:
+                found = _unreachable(str(error), via_proxy=via_proxy)
             unknown = is_submit and not isinstance(error, _NEVER_LEFT)
             return UpstreamError(found.kind, found.what, found.next_step, outcome_unknown=unknown)
     msg = f"{type(error).__name__} is not a failure of the connection"
     raise ValueError(msg) from error
+
+
+def _unreachable(words: str, *, via_proxy: bool) -> _Meaning:
+    if "CERTIFICATE" in words:
+        return _UNTRUSTED
+    if "SSL" in words or "TLS" in words:
+        return _NO_TLS
+    return _PROXY_UNREACHABLE if via_proxy else _UNREACHABLE
 
 
 def deadline_passed(*, is_submit: bool = False) -> UpstreamError:
@@ -313,9 +263,18 @@ def malformed(response: httpx.Response, *, is_submit: bool = False) -> UpstreamE
 def result_missing() -> UpstreamError:
     """A job that is completed but whose result never came, also after asking again."""
     return UpstreamError(
-        _K.NOT_FOUND,
+        _K.RESULT_MISSING,
         "LlamaParse says that the job is completed, but has no result for it.",
-        "Parse it again with the cache switched off; LlamaParse's support can say what became of this one.",
+        "Retry it: it is then parsed anew, past LlamaParse's cache, and paid for once more.",
+    )
+
+
+def sent_too_late() -> UpstreamError:
+    """A submit that was held up on this machine for so long that it must not leave any more."""
+    return UpstreamError(
+        _K.TIMEOUT,
+        "This machine was too busy to send the document in time, so it was not sent.",
+        _BY_ITSELF,
     )
 
 

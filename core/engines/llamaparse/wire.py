@@ -24,12 +24,18 @@ __all__ = [
     "JobList",
     "PageAnswer",
     "ParseConfiguration",
+    "VersionList",
     "WireJob",
     "configuration_of",
 ]
 
 ATTEMPT_KEY = "parsedeck_attempt"
 SIMULATOR_HEADER = "X-Parsedeck-Simulator"
+
+_GIVE_UP_BEFORE_S = 60
+# The documentation says 1,800 s and the OpenAPI document 7,200 s: the smaller one suits both.
+_LONGEST_BASE_S = 1800
+_LONGEST_PER_PAGE_S = 300
 
 _MOMENT = TypeAdapter(datetime)
 
@@ -58,6 +64,10 @@ def _text(value: object) -> str:
 
 def _mapping_or_none(value: object) -> object:
     return value if isinstance(value, Mapping) else None
+
+
+def _objects(value: object) -> object:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 _Text = Annotated[str, BeforeValidator(_text)]
@@ -95,13 +105,28 @@ class WebhookConfiguration(_Request):
     webhook_output_format: str = "json"
 
 
+class Timeouts(_Request):
+    """When the service gives a job up: the sum, for all its pages."""
+
+    base_in_seconds: int
+    extra_time_per_page_in_seconds: int | None = None
+
+
+class ProcessingControl(_Request):
+    """How long the service may work on the job."""
+
+    timeouts: Timeouts
+
+
 class ParseConfiguration(_Request):
-    """The ``configuration`` part of an upload; what is None is left out."""
+    """The ``configuration`` part of an upload, or with ``source_url`` the whole body; None is left out."""
 
     tier: str
-    version: str = "latest"
+    version: str
+    source_url: str | None = None
     page_ranges: PageRanges | None = None
     disable_cache: bool | None = None
+    processing_control: ProcessingControl | None = None
     user_metadata: dict[str, str]
     webhook_configurations: list[WebhookConfiguration] | None = None
 
@@ -141,6 +166,7 @@ class PageAnswer(_Answer):
     page_number: int
     markdown: _Text = ""
     text: _Text = ""
+    items: Annotated[list[dict[str, Any]], BeforeValidator(_objects)] = Field(default_factory=list)
     success: bool = True
     error: _Text = ""
 
@@ -155,12 +181,19 @@ class JobAnswer(_Answer):
     job: WireJob
     markdown: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
     text: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
+    items: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
 
     @model_validator(mode="before")
     @classmethod
     def _wrapped(cls, answer: Any) -> Any:
         is_flat = isinstance(answer, Mapping) and "job" not in answer and "id" in answer
         return {**answer, "job": answer} if is_flat else answer
+
+
+class VersionList(_Answer):
+    """The versions that are served; ``latest`` names the newest of each tier."""
+
+    latest: Annotated[dict[str, str], BeforeValidator(_texts)] = Field(default_factory=dict)
 
 
 class JobList(_Answer):
@@ -183,8 +216,24 @@ def configuration_of(order: ParseOrder) -> ParseConfiguration:
         pages = PageRanges(max_pages=order.max_pages)
     return ParseConfiguration(
         tier=order.tier.value,
+        version=order.version,
+        source_url=order.source_url or None,
         page_ranges=pages,
         disable_cache=order.disable_cache or None,
+        processing_control=_control(order),
         user_metadata={ATTEMPT_KEY: order.attempt_id},
         webhook_configurations=webhooks,
+    )
+
+
+def _control(order: ParseOrder) -> ProcessingControl | None:
+    """The order's deadline in the service's terms, so that it gives up before it is cancelled."""
+    if order.deadline_s is None:
+        return None
+    whole = max(1, int(order.deadline_s) - _GIVE_UP_BEFORE_S)
+    base = min(_LONGEST_BASE_S, whole)
+    pages = order.page_count or order.max_pages
+    per_page = min(_LONGEST_PER_PAGE_S, (whole - base) // pages) if pages else 0
+    return ProcessingControl(
+        timeouts=Timeouts(base_in_seconds=base, extra_time_per_page_in_seconds=per_page or None)
     )

@@ -9,13 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.engines.llamaparse.failures import (
-    JOB_FAILURES,
-    from_exception,
-    from_response,
-    job_failure,
-    malformed,
-)
+from core.engines.llamaparse.failures import from_exception, from_response, malformed
+from core.engines.llamaparse.job_failures import JOB_FAILURES, job_failure
 from core.errors import UpstreamError, UpstreamKind
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

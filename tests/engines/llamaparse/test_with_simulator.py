@@ -142,7 +142,7 @@ def test_a_broken_document_fails_with_a_sentence(tmp_path: Path) -> None:
     with Serving(create_simulator(SimulatorConfig(), tmp_path, read_lines)) as simulator:
         job = _run(simulator.url, use)
     assert (job.status, job.error_code) == (EngineStatus.FAILED, "PDF_IS_BROKEN")
-    assert "save it anew" in job.error_message
+    assert "save it anew" in job.next_step
 
 
 def test_a_cancelled_job_stays_cancelled(tmp_path: Path) -> None:

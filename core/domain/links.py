@@ -1,0 +1,89 @@
+"""A document that is known by its address alone: LlamaParse fetches it, Parsedeck never does."""
+
+import hashlib
+import ipaddress
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from core.domain.documents import Document, safe_name
+from core.errors import DocumentRefused, RefusalReason
+
+__all__ = [
+    "LINK_MAX_PAGES",
+    "LINK_TYPE",
+    "leads_inside",
+    "link_name",
+    "linked_document",
+    "shown_link",
+]
+
+LINK_MAX_PAGES = 100
+"""The page ceiling of a link unless another is chosen: what it is priced at, and all that is ordered."""
+
+LINK_TYPE = "text/uri-list"
+"""The media type under which a link is kept (RFC 2483); what it leads to is not known."""
+
+_LONGEST = 2000
+_INSIDE = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
+
+
+def linked_document(address: str) -> Document:
+    """The document at ``address``, of unknown length; nothing is fetched.
+
+    Raises ``DocumentRefused`` for what is no address, and for one with a password in it.
+    """
+    address = address.strip()
+    parts = _parts(address)
+    if parts.username is not None or parts.password is not None:
+        raise _refused(
+            "The link holds a user name or password.",
+            "Take it out: it would be stored, and passed on to LlamaParse.",
+        )
+    url = urlunsplit(parts._replace(fragment=""))
+    digest = hashlib.sha256(b"parsedeck link\0" + url.encode()).hexdigest()
+    return Document(digest, 0, LINK_TYPE, None, source_url=url)
+
+
+def link_name(url: str) -> str:
+    """What the document is called: the last part of the path, else the host."""
+    parts = urlsplit(url)
+    last = unquote(parts.path.rstrip("/").rpartition("/")[2])
+    return safe_name(last or parts.hostname or "link")
+
+
+def shown_link(url: str) -> str:
+    """The address as it may be shown: a query often holds a signature that opens the document."""
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(query="", fragment=""))
+    return f"{bare}?…" if parts.query else bare
+
+
+def _parts(address: str) -> SplitResult:
+    if len(address) > _LONGEST:
+        raise _refused(f"The link is longer than {_LONGEST:,} characters.", "Use a shorter one.")
+    if not address.isprintable() or " " in address:
+        raise _refused("The link holds characters that no address has.", "Copy it again.")
+    no_link = _refused(
+        "This is not a link.", "Paste an address that starts with https:// or http://."
+    )
+    try:
+        parts = urlsplit(address)
+        is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        raise no_link from None
+    if not is_complete:
+        raise no_link
+    return parts
+
+
+def leads_inside(url: str) -> bool:
+    """Whether the host is, by its name alone, in a private network: LlamaParse cannot reach it."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.lower().endswith(_INSIDE)
+
+
+def _refused(what: str, next_step: str) -> DocumentRefused:
+    return DocumentRefused(RefusalReason.BAD_LINK, what, next_step)
