@@ -145,3 +145,14 @@ def test_help_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip().endswith("[]")
+
+
+def test_a_link_is_an_argument_like_a_file(tmp_path: Path) -> None:
+    """A link is taken as one; in MOCK, which fetches nothing from outside, it is refused with the reason."""
+    link = "https://files.example.com/lease.pdf?signature=5ec2e7"
+    done = _run("parse", link, "--mode", "mock", "--json", "--out", str(tmp_path / "out"))
+    (line,) = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert line["document"] == "lease.pdf"
+    assert "works in REAL" in line["what"]
+    assert "5ec2e7" not in done.stdout + done.stderr

@@ -105,13 +105,18 @@ def api(
 
 
 @app.command()
-def parse(
-    files: Annotated[list[Path], typer.Argument(help="Documents.")],
+def parse(  # noqa: PLR0913 - the options of the command
+    files: Annotated[
+        list[str], typer.Argument(help="Documents: files, or links that LlamaParse fetches.")
+    ],
     mode: Annotated[str, typer.Option(help="mock, real or hybrid; else the mode in force.")] = "",
     tier: Annotated[
         str, typer.Option(help="fast, cost_effective, agentic or agentic_plus.")
     ] = "agentic",
     out: Annotated[Path, typer.Option(help="Folder for STEM.md and STEM.json.")] = Path(),
+    max_pages: Annotated[
+        int, typer.Option(min=1, max=1000, help="Of a link, at most so many pages: its price.")
+    ] = 100,
     as_json: _Json = False,
 ) -> None:
     """Parse documents and write their markdown; exit 0 only if all were parsed, 3 when some are held."""
@@ -123,7 +128,7 @@ def parse(
     mode_ = _choice(Mode, mode, "--mode") if mode else None
     out.mkdir(parents=True, exist_ok=True)
     with _console(worker=False) as console:
-        code = parse_files(console, files, mode_, tier_, out, as_json=as_json)
+        code = parse_files(console, files, mode_, tier_, out, max_pages=max_pages, as_json=as_json)
     raise typer.Exit(code)
 
 

@@ -25,16 +25,21 @@ _HELD = 3
 
 def parse_files(  # noqa: PLR0913 - the command's options
     console: Console,
-    files: Sequence[Path],
+    files: Sequence[str],
     mode: Mode | None,
     tier: Tier,
     out: Path,
     *,
+    max_pages: int,
     as_json: bool,
 ) -> int:
-    """Parse and write; the exit code. Uses a live worker when there is one, else works itself."""
+    """Parse and write; the exit code. Uses a live worker when there is one, else works itself.
+
+    A file that begins with ``https://`` or ``http://`` is a link, of which ``max_pages`` at most are
+    parsed.
+    """
     chosen = mode or console.modes.current()
-    uploads, unreadable = _uploads(console, files)
+    uploads, unreadable = _uploads(console, files, max_pages)
     quote = console.submissions.quote(uploads, tier, chosen, parse_again=True)
     report = [*unreadable, *_refusals(quote)]
     view: SubmissionView | None = None
@@ -51,10 +56,14 @@ def parse_files(  # noqa: PLR0913 - the command's options
 
 
 def _uploads(
-    console: Console, files: Sequence[Path]
+    console: Console, files: Sequence[str], max_pages: int
 ) -> tuple[list[Upload], list[dict[str, object]]]:
     uploads, unreadable = [], []
-    for path in files:
+    for file_or_link in files:
+        if file_or_link.startswith(("https://", "http://")):
+            uploads.append(console.submissions.link(file_or_link, max_pages))
+            continue
+        path = Path(file_or_link)
         try:
             with path.open("rb") as file:
                 uploads.append(console.submissions.preflight(path.name, file))

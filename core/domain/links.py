@@ -10,6 +10,7 @@ from core.errors import DocumentRefused, RefusalReason
 __all__ = [
     "LINK_MAX_PAGES",
     "LINK_TYPE",
+    "leads_here",
     "leads_inside",
     "link_name",
     "linked_document",
@@ -74,6 +75,17 @@ def _parts(address: str) -> SplitResult:
     if not is_complete:
         raise no_link
     return parts
+
+
+def leads_here(url: str) -> bool:
+    """Whether it is plain http on this machine: the only place where the simulator fetches from."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    return parts.scheme == "http" and is_loopback
 
 
 def leads_inside(url: str) -> bool:

@@ -614,8 +614,11 @@ class Driver:
     # -- ends -------------------------------------------------------------------------------------
 
     async def _refused(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
+        what = error.what
+        if error.kind is UpstreamKind.INVALID and error.vendor_message:
+            what = f"{what} It said: {error.vendor_message}"
         said = _said_by(error)
-        return await self._fail(job, attempt, error.kind, error.what, error.next_step, said=said)
+        return await self._fail(job, attempt, error.kind, what, error.next_step, said=said)
 
     async def _fail(  # noqa: PLR0913 - what failed, why, what to do, what of the money
         self,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from core.domain.budgets import LimitUse, Unit, Window
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
-from core.domain.links import leads_inside
+from core.domain.links import leads_here, leads_inside
 from core.domain.money import PriceBook, Tier
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
 
@@ -129,6 +129,11 @@ def share_sentence(quote: Quote) -> str:
 def _why_not_by_link(url: str, mode: Mode, plan: RoutePlan) -> str:
     if url and any(a.engine is EngineName.LOCAL for a in plan.attempts):
         return "a link is fetched by LlamaParse, and the plan is to do without it"
+    if url and mode is Mode.MOCK and not leads_here(url):
+        return (
+            "MOCK fetches nothing from outside this machine: such a link works in REAL,"
+            " where LlamaParse fetches it"
+        )
     if url and mode is not Mode.MOCK and leads_inside(url):
         return "the link leads into a private network, where LlamaParse cannot fetch it: upload the document"
     return ""

@@ -68,11 +68,12 @@ def _downloads(view: JobView, console: Console) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    st.download_button(
-        "Original",
-        lambda: console.jobs.original(job),
-        job.name,
-        key="original",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    if view.document is not None and not view.document.source_url:
+        st.download_button(
+            "Original",
+            lambda: console.jobs.original(job),
+            job.name,
+            key="original",
+            icon=":material/download:",
+            on_click="ignore",
+        )

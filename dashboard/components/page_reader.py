@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.console import Console
+from core.domain.links import shown_link
 from core.errors import ConsoleError
 from core.services.jobs import JobView, file_stem
 from dashboard.components import page_strip
@@ -38,7 +39,14 @@ def show(view: JobView, console: Console) -> None:
         with rendered.container(key="rendered", border=True):
             st.markdown(harmless(page.markdown) or "*This page is empty.*")
         text.code(page.text or page.markdown, language=None, wrap_lines=True)
-        raw.json({"page": page.number, "markdown": page.markdown, "text": page.text})
+        raw.json(
+            {
+                "page": page.number,
+                "markdown": page.markdown,
+                "text": page.text,
+                "items": [dict(item) for item in page.items],
+            }
+        )
         with tables:
             _tables(view, page.number, found)
 
@@ -61,6 +69,10 @@ def _tables(view: JobView, number: int, found: list[pd.DataFrame]) -> None:
 
 
 def _picture(view: JobView, console: Console, number: int) -> None:
+    if view.document is not None and view.document.source_url:
+        link = plain(shown_link(view.document.source_url))
+        st.caption(f"LlamaParse fetched this document from {link}; there is no copy here to show.")
+        return
     if view.document is None or view.document.media_type != "application/pdf":
         st.caption("There is no picture for this type of document.")
         return

@@ -8,6 +8,8 @@ from typing import BinaryIO
 import streamlit as st
 
 from core.console import Console
+from core.domain.links import LINK_MAX_PAGES
+from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import ConsoleError
 from core.samples import sample_documents
 from core.services.quotes import Upload
@@ -43,6 +45,7 @@ def collect(console: Console) -> list[Upload]:
             f"{len(handed)} files at once: the first {MAX_FILES} are taken, drop the rest after them."
         )
     found = list(_checked(console, handed[:MAX_FILES]))
+    found += _linked(console, round_)
     again: list[str] = st.session_state.get(_AGAIN, [])
     if again:
         st.caption(f"{len(again)} parsed before, to be parsed again.")
@@ -68,6 +71,28 @@ def start_over() -> None:
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
     for name in (_CHECKED, _SAMPLES, _PRESS, _AGAIN):
         st.session_state.pop(name, None)
+
+
+def _linked(console: Console, round_: int) -> list[Upload]:
+    pasted = st.text_input(
+        "Or paste a link to a document",
+        key=f"link-{round_}",
+        placeholder="https://",
+        help="LlamaParse fetches it; Parsedeck does not, and keeps no copy.",
+    )
+    addresses = (pasted or "").split()
+    if not addresses:
+        return []
+    ceiling = st.number_input(
+        "Parse at most so many pages of it",
+        min_value=1,
+        max_value=MAX_PAGES_UNKNOWN,
+        value=LINK_MAX_PAGES,
+        key=f"ceiling-{round_}",
+        help="Nobody knows its length before it is fetched. The price is for so many pages; what is"
+        " billed is for the pages that are parsed.",
+    )
+    return [console.submissions.link(address, int(ceiling)) for address in addresses]
 
 
 def _checked(console: Console, handed: Iterable[tuple[str, str, BinaryIO]]) -> Iterator[Upload]:

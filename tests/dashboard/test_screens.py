@@ -264,3 +264,18 @@ def test_a_page_that_failed_or_is_empty_is_marked() -> None:
     assert mark(replace(good, error="torn")) == " ✕"
     assert mark(replace(good, markdown="", text=" ")) == " !"
     assert mark(replace(good, engine=EngineName.LOCAL)) == " ◐"
+
+
+def test_a_pasted_link_is_priced_at_its_ceiling(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A link has a line of its own; its price follows the ceiling, and a bad one says why."""
+    console = make_console(api_key="llx-key", mode="real")
+    app = open_screen(console, "screens/submit.py")
+    app.text_input(key="link-0").set_value("https://files.example.com/lease.pdf").run()
+    assert "Parse 1 document for \\$1.25" in [button.label for button in app.button]
+    app.number_input(key="ceiling-0").set_value(8).run()
+    assert "Parse 1 document for \\$0.10" in [button.label for button in app.button]
+    app.text_input(key="link-0").set_value("lease.pdf").run()
+    _no_traceback(app)
+    assert any("This is not a link" in warning.value for warning in app.warning)

@@ -4,7 +4,9 @@ import asyncio
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import httpx2 as httpx
@@ -115,6 +117,177 @@ def test_what_a_submit_sends() -> None:
     }
     assert 'name="file"; filename="a%22b%0D%0A.pdf"' in head
     assert document == b"content"
+
+
+def test_a_link_is_created_as_json() -> None:
+    """A document behind a link is ordered by its address, as JSON, in one request with the same marks."""
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=JOB)
+
+    link = "https://files.example.com/a.pdf?s=1"
+    order = replace(an_order(), content=None, source_url=link, max_pages=7, version="2026-10-16")
+    _run(lambda engine: engine.submit(order), handle)
+    created = seen[-1]
+    assert (created.method, created.url.path) == ("POST", "/api/v2/parse")
+    assert created.headers["content-type"] == "application/json"
+    assert json.loads(created.content) == {
+        "tier": "agentic",
+        "version": "2026-10-16",
+        "source_url": link,
+        "page_ranges": {"max_pages": 7},
+        "user_metadata": {"parsedeck_attempt": "att-1"},
+    }
+
+
+def test_a_submit_that_this_machine_held_up_is_not_sent() -> None:
+    """Once others may be looking for the request it must not leave any more, and that is no doubt."""
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request.method)
+        return httpx.Response(200, json=JOB)
+
+    late = replace(an_order(), send_by=SINCE)
+    with pytest.raises(UpstreamError, match="not sent") as caught:
+        _run(lambda engine: engine.submit(late), handle)
+    assert (caught.value.retryable, caught.value.outcome_unknown) == (True, False)
+    assert "POST" not in seen
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "pages", "timeouts"),
+    [
+        (7200.0, 24, {"base_in_seconds": 1800, "extra_time_per_page_in_seconds": 222}),
+        (7200.0, 2, {"base_in_seconds": 1800, "extra_time_per_page_in_seconds": 300}),
+        (7200.0, None, {"base_in_seconds": 1800}),
+        (7200.0, 9000, {"base_in_seconds": 1800}),
+        (600.0, 24, {"base_in_seconds": 540}),
+        (30.0, 24, {"base_in_seconds": 1}),
+    ],
+)
+def test_the_service_gives_up_before_our_deadline(
+    deadline_s: float, pages: int | None, timeouts: dict[str, int]
+) -> None:
+    """The job's own deadline goes out in the service's terms, within what both its documents allow."""
+    bodies: list[bytes] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        bodies.append(_parts(request)[0][1] if request.method == "POST" else b"")
+        return httpx.Response(200, json=JOB)
+
+    order = replace(an_order(), deadline_s=deadline_s, page_count=pages)
+    _run(lambda engine: engine.submit(order), handle)
+    assert json.loads(bodies[-1])["processing_control"] == {"timeouts": timeouts}
+
+
+def test_latest_is_resolved_and_remembered() -> None:
+    """The version behind "latest" is asked once and sent by name; where it is not said, latest stays."""
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json={"latest": {"agentic": "2026-10-16"}, "new": [1]})
+
+    async def use(engine: LlamaParseEngine) -> list[str | None]:
+        before = engine.known_version(Tier.AGENTIC)
+        first = await engine.ask_version(Tier.AGENTIC)
+        return [before, first, engine.known_version(Tier.AGENTIC), engine.known_version(Tier.FAST)]
+
+    assert _run(use, handle) == [None, "2026-10-16", "2026-10-16", "latest"]
+    assert asked == ["/api/v2/parse/versions"]
+
+
+def test_usage_records_are_read_to_their_end() -> None:
+    """Records come typed, of all pages of the answer, for exactly the days asked; new keys pass."""
+    seen: list[httpx.QueryParams] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.params)
+        number = len(seen)
+        record = {
+            "id": f"u-{number}",
+            "event_type": "pages_parsed",
+            "project_id": "prj-1",
+            "organization_id": "org-1",
+            "value": 4,
+            "day": "2026-11-24",
+            "event_aggregation_key": f"pjb-{number}",
+            "credits": 40.5 if number == 1 else None,
+            "properties": None,
+            "newer": {},
+        }
+        token = "more" if number == 1 else None
+        return httpx.Response(200, json={"items": [record], "next_page_token": token})
+
+    day = SINCE.date()
+    records = _run(lambda engine: engine.usage_metrics("org-1", day, day), handle)
+    assert [(r.key, r.value, r.credits) for r in records] == [
+        ("pjb-1", 4, Decimal("40.5")),
+        ("pjb-2", 4, None),
+    ]
+    assert [p.get("page_token") for p in seen] == [None, "more"]
+    assert {(p["organization_id"], p["day_on_or_after"], p["day_on_or_before"]) for p in seen} == {
+        ("org-1", "2026-11-24", "2026-11-24")
+    }
+
+
+def test_organizations_and_projects_are_found() -> None:
+    """What a key is billed to can be asked with the key alone."""
+    answers = {
+        "/api/v1/organizations": [{"id": "org-1", "name": "Acme", "feature_flags": None}],
+        "/api/v1/projects": [{"id": "prj-1", "name": "Default", "organization_id": "org-1"}],
+    }
+
+    async def use(engine: LlamaParseEngine) -> tuple[str, str]:
+        (organization,), (project,) = await engine.organizations(), await engine.projects()
+        return organization.name, project.organization_id
+
+    said = _run(use, lambda request: httpx.Response(200, json=answers[request.url.path]))
+    assert said == ("Acme", "org-1")
+
+
+def test_an_ended_job_can_be_deleted_once() -> None:
+    """The service is asked to forget a job in one call; that it is unknown there is an error."""
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.method} {request.url.path}")
+        return httpx.Response(200 if len(seen) == 1 else 404, json={"id": "pjb-1"})
+
+    _run(lambda engine: engine.delete("pjb-1"), handle)
+    with pytest.raises(UpstreamError):
+        _run(lambda engine: engine.delete("pjb-1"), handle)
+    assert seen == ["DELETE /api/v2/parse/pjb-1"] * 2
+
+
+def test_items_stay_with_their_page() -> None:
+    """The parts of a page, as the service names them, are part of the result; odd ones are passed over."""
+    heading = {"type": "heading", "level": 1, "value": "Terms", "md": "# Terms"}
+    answer = {
+        "job": JOB,
+        "markdown": {"pages": [{"page_number": n, "markdown": "x"} for n in (1, 2)]},
+        "items": {"pages": [{"page_number": 2, "items": [heading, 7]}, {"page_number": 1}]},
+    }
+    document = _run(
+        lambda engine: engine.fetch("pjb-1", an_order()),
+        lambda _r: httpx.Response(200, json=answer),
+    )
+    assert [page.items for page in document.pages] == [(), (heading,)]
+
+
+def test_a_document_that_was_cut_at_its_ceiling_says_so() -> None:
+    """Where as many pages came as were ordered, the last one says that there may be more."""
+    pages = [{"page_number": n, "markdown": "x"} for n in (1, 2)]
+    answer = {"job": JOB, "markdown": {"pages": pages}}
+    order = replace(an_order(), max_pages=2)
+    document = _run(
+        lambda engine: engine.fetch("pjb-1", order), lambda _r: httpx.Response(200, json=answer)
+    )
+    assert document.pages[0].notes == ()
+    assert "At most 2 pages were ordered" in document.pages[1].notes[0]
 
 
 def test_what_is_not_asked_for_is_not_sent() -> None:
