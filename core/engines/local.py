@@ -172,6 +172,11 @@ class LocalEngine:
         """Always ready."""
         return _job(vendor_job_id.removeprefix("local-"))
 
+    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
+        """Always ready; the work is done when the result is fetched."""
+        del order
+        return await self.status(vendor_job_id)
+
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """Parse now. Raises ``DocumentRefused``."""
         del vendor_job_id

@@ -115,6 +115,7 @@ class EngineJob:
     attempt_id: str = ""
     created_at: datetime | None = None
     credits: int | None = None
+    result: ParsedDocument | None = field(default=None, repr=False)
 
 
 class ParseEngine(Protocol):
@@ -140,6 +141,9 @@ class ParseEngine(Protocol):
 
     async def status(self, vendor_job_id: str) -> EngineJob:
         """What the engine says now."""
+
+    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
+        """What the engine says now, and with it the result when there is one: one call, not two."""
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """The result of a completed job; pages are numbered as in the document."""

@@ -239,8 +239,8 @@ class Driver:
                 "intent recorded",
                 now,
                 detail={"version": version} if version else None,
-                version=version,
                 webhook_secret=self._signs_with(job, attempt),
+                version=version,
             )
             if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
                 jobs.change_job(
@@ -432,7 +432,9 @@ class Driver:
         try:
             if attempt.cancel_requested_by:
                 await engine.cancel(vendor_job_id)
-            said = await engine.status(vendor_job_id)
+            order = await asyncio.to_thread(self._order, job, attempt, attempt.version)
+            async with self._busy:
+                said = await engine.look(vendor_job_id, order)
         except UpstreamError as error:
             if error.retryable or error.kind in _NOT_ASKED or self._is_new(attempt, error):
                 # not asked is not failed: nothing is decided while the vendor cannot be reached
@@ -458,10 +460,7 @@ class Driver:
     async def _said(self, job: Job, attempt: Attempt, said: EngineJob) -> float | None:
         match said.status:
             case EngineStatus.COMPLETED:
-                await asyncio.to_thread(
-                    self._follow, job, attempt, AttemptStatus.FETCHING, "completed"
-                )
-                return 0.0
+                return await asyncio.to_thread(self._completed, job, attempt, said.result)
             case EngineStatus.CANCELLED:
                 if attempt.cancel_requested_by == _DEADLINE_RULE:
                     return await self._overdue(job, attempt)
@@ -503,6 +502,13 @@ class Driver:
             )
             jobs.update_job(tx, job.id, reason="", next_step="")
             self._apply_events(tx, job, attempt, f"asked: {said.status.value}")
+
+    def _completed(self, job: Job, attempt: Attempt, result: ParsedDocument | None) -> float | None:
+        self._follow(job, attempt, AttemptStatus.FETCHING, "completed")
+        if result is None:
+            return 0.0
+        self._keep(job, attempt, result)
+        return _NO_MORE
 
     def _follow(self, job: Job, attempt: Attempt, after: AttemptStatus, answer: str) -> None:
         """One transaction: the events are applied and the attempt moves because of them."""
@@ -557,7 +563,7 @@ class Driver:
             except ConsoleError as error:
                 return await self._fail(job, attempt, "document", error.what, error.next_step)
             await asyncio.to_thread(self._keep, job, attempt, result)
-        return None
+        return _NO_MORE
 
     def _keep(self, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
         blob = self._r.blobs.put(dump(result))

@@ -27,9 +27,9 @@ class StoredPace:
         await asyncio.to_thread(self._hold, seconds)
 
     def _take(self) -> float:
-        with self._store.write() as tx:
+        with self._store.write_lightly() as tx:
             return pacing.take_turn(tx, self._key, self._per_minute).wait_s
 
     def _hold(self, seconds: float) -> None:
-        with self._store.write() as tx:
+        with self._store.write_lightly() as tx:
             pacing.hold(tx, self._key, seconds)

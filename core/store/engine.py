@@ -31,8 +31,9 @@ _WRITES = "parsedeck_writes"
 class Store:
     """The database. Thread-safe; sessions are short and never leave a ``with`` block."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, light: Engine) -> None:
         self._engine = engine
+        self._light = light
         # Threads of one process queue here: left to SQLite, a writer that finds the file locked sleeps
         # and asks again, up to 100 ms later, while others slip in before it.
         self._turn: AbstractContextManager[object] = (
@@ -47,7 +48,10 @@ class Store:
         this version knows.
         """
         try:
-            store = cls(_engine_for(url))
+            engine = _engine_for(url)
+            # the same database, for writes that are not synced; Postgres decides that by transaction
+            light = _sqlite(url, synchronous="NORMAL") if url.startswith("sqlite") else engine
+            store = cls(engine, light)
             store._migrate()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise _unavailable(error) from error
@@ -64,7 +68,7 @@ class Store:
 
         Raises ``StoreUnavailable`` when the database cannot be reached.
         """
-        with self._session(writes=False) as session:
+        with self._session(self._engine, writes=False) as session:
             yield session
 
     @contextmanager
@@ -74,13 +78,25 @@ class Store:
         Any exception rolls everything back. Raises ``StoreUnavailable`` when the database cannot be
         reached.
         """
-        with self._turn, self._session(writes=True) as session:
+        with self._turn, self._session(self._engine, writes=True) as session:
             yield session
             session.commit()
 
     @contextmanager
-    def _session(self, *, writes: bool) -> Iterator[Transaction]:
-        engine = self._engine.execution_options(**{_WRITES: writes})
+    def write_lightly(self) -> Iterator[Transaction]:
+        """A write that a crash of the process cannot undo, but a power cut can: nobody waits for the disk.
+
+        For facts that are worthless after a restart of the machine. Raises ``StoreUnavailable``.
+        """
+        with self._turn, self._session(self._light, writes=True) as session:
+            if not self.is_sqlite:
+                session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+            yield session
+            session.commit()
+
+    @contextmanager
+    def _session(self, engine: Engine, *, writes: bool) -> Iterator[Transaction]:
+        engine = engine.execution_options(**{_WRITES: writes})
         try:
             with Session(engine, expire_on_commit=False) as session:
                 yield session
@@ -99,6 +115,7 @@ class Store:
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
+        self._light.dispose()
 
     def _migrate(self) -> None:
         config = Config()
@@ -130,7 +147,7 @@ def _engine_for(url: str) -> Engine:
     return engine
 
 
-def _sqlite(url: str) -> Engine:
+def _sqlite(url: str, *, synchronous: str = "FULL") -> Engine:
     engine = create_engine(
         url,
         pool_size=10,
@@ -142,7 +159,7 @@ def _sqlite(url: str) -> Engine:
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         # None lets us begin transactions ourselves, see _begin
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgres
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlmodel import col
@@ -31,34 +31,42 @@ def take_turn(tx: Transaction, key: str, per_minute: int) -> Turn:
     A sliding window: the turn is at least a minute after the ``per_minute``-th turn before it. A
     bucket that refills would let nearly twice as many through in the minute after a rest.
     """
-    row, now = _locked(tx, key), _now(tx)
+    (taken, not_before), now = _locked(tx, key), _now(tx)
     # turns far ahead of the clock were taken before it was set back
-    turns = [turn for turn in row.turns if turn < now + _CLOCK_JUMP_S]
-    at = max(now, row.not_before if row.not_before < now + _CLOCK_JUMP_S else now)
+    turns = [turn for turn in taken if turn < now + _CLOCK_JUMP_S]
+    at = max(now, not_before if not_before < now + _CLOCK_JUMP_S else now)
     if turns:
         at = max(at, turns[-1])
     if len(turns) >= per_minute:
         at = max(at, turns[-per_minute] + _MINUTE_S)
-    row.turns = [*turns, at][-per_minute:]
-    tx.add(row)
+    _change(tx, key, turns=[*turns, at][-per_minute:])
     return Turn(at, at - now)
 
 
 def hold(tx: Transaction, key: str, seconds: float) -> None:
     """No turn for anybody before so many seconds from now."""
-    row = _locked(tx, key)
-    row.not_before = max(row.not_before, _now(tx) + seconds)
-    tx.add(row)
+    _turns, not_before = _locked(tx, key)
+    _change(tx, key, not_before=max(not_before, _now(tx) + seconds))
 
 
-def _locked(tx: Transaction, key: str) -> PaceRow:
+def _locked(tx: Transaction, key: str) -> tuple[list[float], float]:
+    """The turns taken last and when the hold ends; nobody else changes them before the commit."""
     is_postgres = tx.get_bind().dialect.name == "postgresql"
-    insert = insert_postgres if is_postgres else insert_sqlite
-    first = insert(PaceRow).values(key=key, turns=[], not_before=0.0)
-    tx.execute(first.on_conflict_do_nothing(index_elements=["key"]))
-    query = select(PaceRow).where(col(PaceRow.key) == key)
-    row: PaceRow = tx.execute(query.with_for_update() if is_postgres else query).scalar_one()
-    return row
+    # columns and no row object: a turn is taken before every call, and this halves what it costs
+    query = select(col(PaceRow.turns), col(PaceRow.not_before)).where(col(PaceRow.key) == key)
+    query = query.with_for_update() if is_postgres else query
+    found = tx.execute(query).one_or_none()
+    if found is None:
+        insert = insert_postgres if is_postgres else insert_sqlite
+        first = insert(PaceRow).values(key=key, turns=[], not_before=0.0)
+        tx.execute(first.on_conflict_do_nothing(index_elements=["key"]))
+        found = tx.execute(query).one()
+    return found[0], found[1]
+
+
+def _change(tx: Transaction, key: str, **facts: object) -> None:
+    change = update(PaceRow).where(col(PaceRow.key) == key).values(**facts)
+    tx.execute(change.execution_options(synchronize_session=False))
 
 
 def _now(tx: Transaction) -> float:

@@ -43,6 +43,7 @@ class Vendor:
     forgets: bool = False
     loses_answers: bool = False
     holds_uploads: bool = False
+    refuses_uploads: bool = False
     lists: bool = True
     listings: int = 0
     refuses_cancel: bool = False
@@ -69,7 +70,7 @@ class Vendor:
         if path.endswith("/versions"):
             return JSONResponse({"latest": {"agentic": "2026-10-16"}})
         if request.method == "POST" and not path.endswith("/cancel"):
-            return await self._submitted(body)
+            return await self._submitted(request, body)
         if path.endswith("/parse"):
             self.listings += 1
             return JSONResponse({"items": self.jobs if self.lists else [], "next_page_token": None})
@@ -85,16 +86,19 @@ class Vendor:
             return self._cancelled(job)
         return self._told(request, job)
 
-    async def _submitted(self, body: bytes) -> Response:
+    async def _submitted(self, request: Request, body: bytes) -> Response:
+        if self.refuses_uploads:
+            return JSONResponse({"detail": "Rate limit exceeded."}, 429)
         found = re.search(rb"\{.*\}", body)
         configuration = json.loads(found[0]) if found else {}
         self.requests.append(configuration)
         if self.holds_uploads:
             self.held.append(configuration)
-            await asyncio.sleep(60)
+            await _gone(request)
+            return Response(status_code=500)
         job = self._create(configuration)
         if self.loses_answers:
-            await asyncio.sleep(60)
+            await _gone(request)
         return JSONResponse(job)
 
     def _create(self, configuration: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +128,11 @@ class Vendor:
             return JSONResponse({"detail": "Result not found."}, 404)
         page = {"page_number": 1, "markdown": "# words", "success": True}
         return JSONResponse({"job": job, "markdown": {"pages": [page]}})
+
+
+async def _gone(request: Request) -> None:
+    while not await request.is_disconnected():  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0.02)
 
 
 class World:

@@ -11,7 +11,7 @@ from core.store import Store, pacing
 
 store = Store.open(sys.argv[1])
 for _ in range(int(sys.argv[2])):
-    with store.write() as tx:
+    with store.write_lightly() as tx:
         print(repr(pacing.take_turn(tx, "key", 60).at))
 """
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from urllib.parse import quote
 
@@ -151,6 +152,16 @@ class LlamaParseEngine:
         """What the service says now; ``credits`` stays None until it has billed the job."""
         response = await self._calls.get("status", _path(vendor_job_id), {"expand": ["usage"]})
         return engine_job_of(self._calls.read(_JOB_ANSWER, response).job)
+
+    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
+        """What the service says now, with the result when it has one: a turn saved for each job."""
+        answer = await self._result(vendor_job_id, order.tier)
+        if answer is None:
+            return await self.status(vendor_job_id)
+        job = engine_job_of(answer.job)
+        if job.status is not EngineStatus.COMPLETED:
+            return job
+        return replace(job, result=parsed_document_of(answer, order))
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """The result of a completed job; asked for again while the service has none yet.
