@@ -219,6 +219,7 @@ class Submission:
     estimated_credits: int
     estimated_usd: Decimal
     job_ids: tuple[str, ...] = field(default=())
+    team: str = ""
 
 
 def job_status_of(attempts: Iterable[AttemptStatus], *, failed_pages: bool = False) -> JobStatus:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from core.clock import Clock, new_id
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, job_status_of
+from core.domain.money import usd_from_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.engines.protocol import (
     Content,
@@ -24,7 +25,7 @@ from core.engines.protocol import (
 )
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.results import dump, load, merge
-from core.store import Store, Transaction, deliveries, documents, jobs, ledger
+from core.store import Store, Transaction, deliveries, documents, jobs, ledger, prices
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
 
@@ -75,8 +76,6 @@ class Resources:
     blobs: Blobs
     engine_of: Callable[[Mode, EngineName], ParseEngine]
     webhook_of: Callable[[Mode], WebhookTarget | None]
-    micros_of: Callable[[Job, int], int]
-    timezone: str
     timeout_s: float
     concurrency: int
     clock: Clock
@@ -455,23 +454,32 @@ class Driver:
                 reported_credits=result.credits,
             )
             if result.credits is not None or attempt.engine is EngineName.LOCAL:
-                self._settle(tx, job, attempt, result.credits or 0, now)
+                self._settle(tx, job, attempt, result.credits or 0, now, len(result.pages))
 
-    def _settle(
-        self, tx: Transaction, job: Job, attempt: Attempt, credits_: int, now: datetime
+    def _settle(  # noqa: PLR0913 - what was billed, for what, when
+        self,
+        tx: Transaction,
+        job: Job,
+        attempt: Attempt,
+        credits_: int,
+        now: datetime,
+        pages: int | None = None,
     ) -> None:
-        ledger.close(
-            tx,
-            attempt.id,
-            credits_=credits_,
-            micros=self._r.micros_of(job, credits_),
-            at=now,
-            timezone=self._r.timezone,
-            cause="submitted",
+        """Bring the ledger to what the attempt was billed; said again it changes nothing."""
+        fresh = jobs.attempt(tx, attempt.id)
+        what = ledger.Bill(
+            credits_,
+            outcome=fresh.status.value,
+            was_sent=fresh.submits > 0,
+            cause=f"{fresh.status.value}, {credits_} credits billed",
+            pages=pages,
         )
-        jobs.update_job(
-            tx, job.id, billed_credits=(jobs.job(tx, job.id).billed_credits or 0) + credits_
-        )
+        entry = ledger.bill(tx, attempt.id, what, prices.book(tx), now)
+        if entry is not None and entry.over_micros:
+            over = f"billed ${usd_from_micros(entry.over_micros):.4f} more than was reserved"
+            jobs.note(tx, job.id, "money", "over", SYSTEM, over, now, attempt_id=attempt.id)
+            self._log.warning("billed more than reserved", over_micros=entry.over_micros)
+        jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
 
     async def settle_late(self, attempt_id: str) -> bool:
         """Ask what a finished attempt was billed, when that was not known at once."""

@@ -16,7 +16,7 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed
 from core.pipeline.admission import Rules, admit
 from core.pipeline.results import load
-from core.store import Store, Transaction, deliveries, documents, jobs, ledger
+from core.store import Store, Transaction, deliveries, documents, jobs, ledger, queue
 from core.store.jobs import Cause, JobFilter, TimelineEntry
 
 __all__ = ["JobPage", "JobView", "Jobs", "SubmissionView", "file_stem"]
@@ -186,6 +186,7 @@ class Jobs:
         """
         now = self._clock()
         with self._store.write() as tx:
+            queue.lock_attempts(tx, job_ids)
             admitted = tuple(
                 admit(tx, self._reopened(tx, job_id, actor), self._rules(), actor, now)
                 for job_id in job_ids
@@ -215,6 +216,7 @@ class Jobs:
         now = self._clock()
         to_wake = []
         with self._store.write() as tx:
+            queue.lock_attempts(tx, job_ids)
             for job_id in job_ids:
                 job = jobs.job(tx, job_id)
                 if job.status.is_final:
@@ -243,15 +245,7 @@ class Jobs:
                 jobs.change_attempt(
                     tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now
                 )
-                ledger.close(
-                    tx,
-                    attempt.id,
-                    credits_=0,
-                    micros=0,
-                    at=now,
-                    timezone=self._rules().timezone,
-                    cause="cancelled",
-                )
+                ledger.release(tx, attempt.id, now, "cancelled before it was sent")
             elif not attempt.status.is_final:
                 jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
                 jobs.note(

@@ -142,7 +142,12 @@ def _sqlite(url: str) -> Engine:
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         # None lets us begin transactions ourselves, see _begin
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

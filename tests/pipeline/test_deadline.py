@@ -65,8 +65,6 @@ class _World:
             blobs=self.console.blobs,
             engine_of=lambda _mode, _name: self.engine,
             webhook_of=lambda _mode: None,
-            micros_of=lambda _job, _credits: 0,
-            timezone="UTC",
             timeout_s=30,
             concurrency=2,
             clock=self._clock,
