@@ -30,6 +30,7 @@ from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
 from core.services.limits import Limits
 from core.services.modes import Modes
+from core.services.prices import Prices
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
@@ -106,6 +107,7 @@ class Console:
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
         self.limits = Limits(self.store, self.rules, clock)
+        self.prices = Prices(self.store, self.rules, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,

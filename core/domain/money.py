@@ -74,7 +74,7 @@ class PriceEntry:
 class Price:
     """What holds on one day: credits per page by tier, dollars per credit, extras in credits."""
 
-    valid_from: date
+    day: date = field(compare=False)
     credits_per_page: Mapping[Tier, int]
     usd_per_credit: Decimal
     credits_per_sheet: int = 0
@@ -89,7 +89,7 @@ class Price:
         Raises ``PriceMissing`` when the tier has no price, so that nothing is spent unquoted.
         """
         if tier not in self.credits_per_page:
-            raise PriceMissing(f"the tier {tier.value.replace('_', ' ')}", self.valid_from)
+            raise PriceMissing(f"the tier {tier.value.replace('_', ' ')}", self.day)
         return self.credits_per_page[tier] * pages
 
     def usd(self, credits_: int) -> Decimal:
@@ -143,7 +143,7 @@ class PriceBook:
             raise PriceMissing("a credit", day)
         pages = self._pages(day, versions or {})
         return Price(
-            valid_from=max([credit.valid_from, *(e.valid_from for e in pages.values())]),
+            day=day,
             credits_per_page={tier: int(e.amount or 0) for tier, e in pages.items()},
             usd_per_credit=credit.amount,
             credits_per_sheet=self._credits(PriceKind.SHEET, day),
