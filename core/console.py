@@ -5,9 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -16,8 +14,8 @@ from core.blobs import Blobs
 from core.clock import Clock, utc_now
 from core.domain.budgets import Limit, Unit, Window
 from core.domain.documents import EngineName, ParsedDocument
-from core.domain.jobs import Actor, Job
-from core.domain.money import BUILT_IN_PRICES, usd_to_micros
+from core.domain.jobs import Actor
+from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
 from core.engines.llamaparse import LlamaParseEngine
 from core.engines.local import LocalEngine
@@ -30,7 +28,9 @@ from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
+from core.services.limits import Limits
 from core.services.modes import Modes
+from core.services.prices import Prices
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
@@ -106,6 +106,8 @@ class Console:
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
+        self.limits = Limits(self.store, self.rules, clock)
+        self.prices = Prices(self.store, self.rules, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -135,14 +137,15 @@ class Console:
         )
 
     def rules(self) -> Rules:
-        """The limits in force now, what the console stored on top."""
+        """The limits of the settings, over which stored ones win, and where a day begins."""
         now = self.setup.in_force()
         return Rules(
             (
-                Limit(Window.DAY, Unit.USD, usd_to_micros(Decimal(now.daily_limit_usd))),
+                Limit(Window.DAY, Unit.USD, usd_to_micros(now.daily_limit_usd)),
                 Limit(Window.HOUR, Unit.SUBMITS, now.hourly_request_limit),
             ),
             now.timezone,
+            region="eu" if ".eu." in now.base_url else "na",
         )
 
     def run_worker(self) -> None:
@@ -156,9 +159,7 @@ class Console:
             blobs=self.blobs,
             engine_of=engines.of,
             webhook_of=self._webhook_of,
-            micros_of=self._micros_of,
             rules=self.rules,
-            timezone=self.setup.in_force().timezone,
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
@@ -220,12 +221,6 @@ class Console:
             return None
         first = self.settings.webhook_secrets[0].get_secret_value()
         return WebhookTarget(f"{self.settings.public_url}{WEBHOOK_PATH}", first)
-
-    def _micros_of(self, job: Job, credits_: int) -> int:
-        zone = ZoneInfo(self.setup.in_force().timezone)
-        return usd_to_micros(
-            BUILT_IN_PRICES.on(job.created_at.astimezone(zone).date()).usd(credits_)
-        )
 
 
 class _Mock:

@@ -316,9 +316,7 @@ def _announce(console: "Console", host: str, port: int, ingress_port: int) -> No
             "REAL is polling only: no public HTTPS address with a webhook secret is configured."
         )
     for override in console.setup.overrides():
-        typer.echo(
-            f"{override.variable} does not count: {override.actor} stored {override.value} in the console."
-        )
+        typer.echo(override.words)
     typer.echo(f"Data and log: {console.settings.data_dir}", err=False)
 
 

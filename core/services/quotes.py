@@ -1,18 +1,29 @@
 """The price before the button is pressed."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-from core.domain.budgets import LimitUse, Unit, Window
+from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
-from core.domain.money import PriceBook, Tier
+from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
+from core.errors import PriceMissing
 
-__all__ = ["Quote", "QuoteLine", "Upload", "quote_line", "share_sentence"]
+__all__ = [
+    "VENDOR_CACHE",
+    "Quote",
+    "QuoteLine",
+    "Upload",
+    "limit_shares",
+    "quote_line",
+    "share_sentence",
+]
+
+VENDOR_CACHE = timedelta(hours=48)
+"""How long LlamaParse reuses a result of the same bytes and options, free (fact sheet, section 2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,15 @@ class Quote:
     lines: tuple[QuoteLine, ...]
     limits: tuple[LimitUse, ...]
     now: datetime
+    team: str = ""
+    price: Price | None = None
+
+    @property
+    def ask(self) -> Ask:
+        """What it takes of the limits."""
+        plans = [line.plan for line in self.parsable if line.plan is not None]
+        paid = sum(a.engine is not EngineName.LOCAL for plan in plans for a in plan.attempts)
+        return Ask(usd_to_micros(self.usd), paid, scopes_of(EngineName.LLAMAPARSE, self.team))
 
     @property
     def parsable(self) -> tuple[QuoteLine, ...]:
@@ -77,9 +97,8 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     *,
     mode: Mode,
     tier: Tier,
-    prices: PriceBook,
+    price: Price | None,
     now: datetime,
-    timezone: str,
     is_configured: bool,
     earlier: Job | None,
     parse_again: bool = False,
@@ -92,7 +111,10 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         return _with_note(nothing, f"same content as {upload.same_as}: parsed once")
     if earlier is not None and not parse_again:
         return _with_note(nothing, _parsed_before(upload, earlier))
-    price = prices.on(now.astimezone(ZoneInfo(timezone)).date())
+    if price is None or tier not in price.credits_per_page:
+        what = "a credit" if price is None else f"the tier {tier.value.replace('_', ' ')}"
+        missing = PriceMissing(what, now.date())
+        return _with_note(nothing, f"{missing.what} {missing.next_step}")
     plans = {
         each: plan_route(
             RouteFacts(
@@ -104,7 +126,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 max_pages=upload.max_pages or MAX_PAGES_UNKNOWN,
             )
         )
-        for each in Tier
+        for each in price.credits_per_page
     }
     plan = plans[tier]
     in_the_way = _why_not_by_link(upload.document.source_url, mode, plan)
@@ -112,13 +134,16 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         return _with_note(nothing, in_the_way)
     by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
     note = "" if upload.document.page_count else _ceiling(upload)
+    if earlier is not None and mode is not Mode.MOCK and now - earlier.created_at < VENDOR_CACHE:
+        since = f"{earlier.created_at:%d %b %H:%M}"
+        note = f"parsed on {since} UTC: likely 0 credits, LlamaParse keeps results for 48 h"
     return QuoteLine(upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note)
 
 
 def share_sentence(quote: Quote) -> str:
     """What the quote takes of today's limit, in words."""
     for use in quote.limits:
-        if use.limit.window is Window.DAY and use.limit.unit is Unit.USD:
+        if use.limit.key == (EVERYTHING, Window.DAY, Unit.USD):
             left = Decimal(use.left) / 1_000_000
             if quote.usd > left:
                 return f"This takes ${quote.usd:.2f}, but only ${left:.2f} of today's limit is left: what does not fit is held."
@@ -153,6 +178,17 @@ def _parsed_before(upload: Upload, earlier: Job) -> str:
             " if what it leads to has changed"
         )
     return f"already parsed on {day}: open its result"
+
+
+def limit_shares(quote: Quote) -> tuple[tuple[LimitUse, int, float | None], ...]:
+    """Of each limit that it touches: its use, how much is asked, and the share of what is left.
+
+    The share is None when nothing is left.
+    """
+    asked = [(use, quote.ask.of(use.limit)) for use in quote.limits]
+    return tuple(
+        (use, wanted, wanted / use.left if use.left else None) for use, wanted in asked if wanted
+    )
 
 
 def _with_note(line: QuoteLine, note: str) -> QuoteLine:

@@ -7,20 +7,21 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from core.clock import Clock, new_id
-from core.domain.budgets import LimitUse
+from core.domain.budgets import book_of
 from core.domain.documents import Document, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
 from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
-from core.domain.money import BUILT_IN_PRICES, PriceBook, Tier
+from core.domain.money import Price, Tier
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
-from core.errors import DocumentRefused, NotAllowed, RefusalReason
+from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
 from core.pipeline.admission import Rules, admit
 from core.services.quotes import Quote, QuoteLine, Upload, quote_line
-from core.store import Store, documents, jobs, ledger
+from core.store import Store, Transaction, documents, jobs, ledger, limits, teams
 from core.telemetry import log
 
 __all__ = ["Submissions", "options_key"]
@@ -52,7 +53,6 @@ class Submissions:
         max_upload_bytes: int,
         is_configured: bool,
         clock: Clock,
-        prices: PriceBook = BUILT_IN_PRICES,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -62,7 +62,6 @@ class Submissions:
         self._max_bytes = max_upload_bytes
         self._is_configured = is_configured
         self._clock = clock
-        self._prices = prices
         self._log = log("submit")
 
     def preflight(self, name: str, source: BinaryIO) -> Upload:
@@ -114,13 +113,20 @@ class Submissions:
         ]
 
     def quote(
-        self, uploads: Sequence[Upload], tier: Tier, mode: Mode, *, parse_again: bool = False
+        self,
+        uploads: Sequence[Upload],
+        tier: Tier,
+        mode: Mode,
+        *,
+        parse_again: bool = False,
+        team: str = "",
     ) -> Quote:
         """The price of parsing these, line by line; spends and stores nothing."""
         now, rules = self._clock(), self._rules()
         seen: dict[str, str] = {}
         lines: list[QuoteLine] = []
         with self._store.read() as tx:
+            price = _price(tx, rules, now)
             for upload in uploads:
                 sha = upload.document.sha256
                 same_as = seen.get(sha, "") if upload.document.is_parsable else ""
@@ -132,22 +138,23 @@ class Submissions:
                         replace(upload, same_as=same_as),
                         mode=mode,
                         tier=tier,
-                        prices=self._prices,
+                        price=price,
                         now=now,
-                        timezone=rules.timezone,
                         is_configured=self._is_configured,
                         earlier=earlier,
                         parse_again=parse_again,
                     )
                 )
-            limits: tuple[LimitUse, ...] = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
-        return Quote(mode, tier, tuple(lines), limits, now)
+            in_force = limits.in_force(tx, book_of(mode), rules.limits, now)
+            uses = ledger.uses(tx, mode, in_force, now, rules.timezone)
+        return Quote(mode, tier, tuple(lines), uses, now, team, price)
 
     def submit(self, quote: Quote, actor: Actor, key: str) -> Submission:
         """Make the jobs of a quote, all in one transaction, and hand them to the pipeline.
 
         The same ``key`` again (a double click, a second tab) answers the first submission. Raises
-        ``NotAllowed`` when there is nothing to parse, ``StoreUnavailable`` with nothing spent.
+        ``NotAllowed`` when there is nothing to parse or the price is another one by now,
+        ``StoreUnavailable`` with nothing spent.
         """
         lines = quote.parsable
         if not lines:
@@ -162,12 +169,16 @@ class Submissions:
             correlation_id=new_id("cor"),
             estimated_credits=quote.credits,
             estimated_usd=quote.usd,
+            team=quote.team,
         )
         admitted: list[Job] = []
         with self._store.write() as tx:
             earlier = jobs.submission_by_key(tx, key)
             if earlier is not None:
                 return earlier
+            _still_priced(tx, quote, self._rules(), now)
+            if quote.team and not teams.exists(tx, quote.team):
+                raise NotAllowed(f"There is no team {quote.team!r}.", "Choose one of the list.")
             jobs.add_submission(tx, submission, key)
             for position, line in enumerate(lines):
                 documents.save(tx, line.upload.document, now)
@@ -211,6 +222,21 @@ def options_key(options: ParseOptions) -> str:
     if options.max_pages:
         facts.append(f"at most {options.max_pages}")
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _price(tx: Transaction, rules: Rules, now: datetime) -> Price | None:
+    try:
+        return rules.price(tx, now)
+    except PriceMissing:
+        return None
+
+
+def _still_priced(tx: Transaction, quote: Quote, rules: Rules, now: datetime) -> None:
+    if rules.price(tx, now) != quote.price:
+        raise NotAllowed(
+            "The price book changed while you decided.",
+            "Look at the new price, then press Parse again.",
+        )
 
 
 def _is_hidden(path: str) -> bool:

@@ -1,7 +1,7 @@
 """The pure rules: names, page ranges, windows, routes, lifecycles, events."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ def test_the_next_window_is_another_one(at: datetime, zone: str, window: Window)
 )
 def test_a_route_is_honest(mode: Mode, tier: Tier, pages: int | None, has_key: bool) -> None:
     """REAL never gets a stand-in, a stand-in is provisional, and the price is the sum."""
-    price = BUILT_IN_PRICES.prices[0]
+    price = BUILT_IN_PRICES.on(date(2026, 11, 24))
     plan = plan_route(RouteFacts(mode, tier, pages, price, vendor_is_configured=has_key))
     engines = {a.engine for a in plan.attempts}
     assert mode is Mode.HYBRID or engines == {EngineName.LLAMAPARSE}
