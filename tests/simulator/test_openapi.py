@@ -28,6 +28,7 @@ from tests.simulator.cast import read_lines
 from tests.simulator.serving import Serving
 
 Operation = APIOperation[Any, Any, Any, Any]
+Drawn = Case[Any]
 DOCUMENT = schemathesis.openapi.from_path(Path(__file__).with_name("openapi.json"))
 OPERATIONS = [found.ok() for found in DOCUMENT.get_all_operations() if isinstance(found, Ok)]
 WITHOUT_PARAMETERS = {"GET /api/v1/parsing/supported_file_extensions", "GET /api/v2/parse/versions"}
@@ -196,7 +197,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         }
 
 
-def _fitting(case: Case, known: dict[str, str]) -> Case:
+def _fitting(case: Drawn, known: dict[str, str]) -> Drawn:
     """The same request about things that exist, so that answers other than refusals are seen."""
     if case.method != "DELETE":
         case.path_parameters = {name: known[name] for name in case.path_parameters or {}}
@@ -206,9 +207,14 @@ def _fitting(case: Case, known: dict[str, str]) -> Case:
         if name not in {"page_token", "session"}
     }
     if case.operation.label == "POST /api/v2/parse" and isinstance(case.body, dict):
-        asked = {"tier": "fast", "version": "latest", "file_id": f"dfl-{known['file_id']}"}
+        asked: dict[str, Any] = {
+            "tier": "fast",
+            "version": "latest",
+            "file_id": f"dfl-{known['file_id']}",
+        }
         left_out = {"source_url", "webhook_configuration_ids", "webhook_configurations"}
-        case.body = {k: v for k, v in case.body.items() if k not in left_out} | asked
+        kept: dict[str, Any] = {k: v for k, v in case.body.items() if k not in left_out}
+        case.body = {**kept, **asked}
     return case
 
 
@@ -225,7 +231,7 @@ def _try_out(operation: Operation, mode: GenerationMode, known: dict[str, str], 
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(generation_mode=mode))
-    def send(case: Case) -> None:
+    def send(case: Drawn) -> None:
         if mode is GenerationMode.POSITIVE:
             case = _fitting(case, known)
         response = case.call(known["url"], session, AUTH)
