@@ -140,7 +140,7 @@ def test_files_from_creation_to_deletion(url: str) -> None:
         ]
         assert len(list(client.files.list(page_size=1))) == 2
         assert httpx.get(client.files.content(made.id).url).content == b"one\ntwo"
-        with pytest.warns(DeprecationWarning, match="deprecated"):
+        with pytest.warns(DeprecationWarning, match="GET /files"):
             found = client.files.query(filter={"file_name": "b.pdf"})
         assert [file.name for file in found.items] == ["b.pdf"]
         result = client.parsing.parse(
