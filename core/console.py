@@ -1,5 +1,6 @@
 """The composition root: builds everything from settings, and closes it."""
 
+import asyncio
 import getpass
 import os
 import secrets
@@ -17,7 +18,7 @@ from core.domain.documents import EngineName, ParsedDocument
 from core.domain.jobs import Actor
 from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
-from core.engines.llamaparse import LlamaParseEngine
+from core.engines.llamaparse import LiveFact, LlamaParseEngine
 from core.engines.local import LocalEngine
 from core.engines.protocol import ParseEngine, WebhookTarget
 from core.errors import ConsoleError, StoreUnavailable
@@ -26,6 +27,7 @@ from core.pipeline.driver import Resources
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.services.contact import FirstContact
 from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
 from core.services.limits import Limits
@@ -122,6 +124,7 @@ class Console:
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
+        self.first_contact = FirstContact(settings, self.submissions, self.jobs, self._wire_facts)
         self.deliveries = Deliveries(self.store, clock, self._secrets)
         self.receiver = Receiver(
             self.store,
@@ -198,6 +201,16 @@ class Console:
         self.queue.close()
         self.store.close()
 
+    def _wire_facts(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
+        async def ask() -> tuple[LiveFact, ...]:
+            engine = _client_of(self)
+            try:
+                return await engine.first_contact(vendor_job_id, attempt_id)
+            finally:
+                await engine.close()
+
+        return asyncio.run(ask())
+
     def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
         real = [
             (
@@ -265,31 +278,34 @@ class _Engines:
         return self._made[is_mock]
 
     def _client(self, *, is_mock: bool) -> LlamaParseEngine:
-        settings = self._console.settings
-        key = SecretStr("simulated") if is_mock else settings.api_key
-        if key is None:
-            raise ConsoleError(
-                "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
-            )
-        label = "mock" if is_mock else "real"
-        return LlamaParseEngine(
-            self._mock.simulator.url if is_mock else settings.base_url,
-            key,
-            simulated=is_mock,
-            timeout_s=settings.timeout_s,
-            max_retries=settings.max_retries,
-            pace=None
-            if is_mock
-            else StoredPace(self._console.store, key, settings.requests_per_minute),
-            on_call=lambda operation, outcome, s: self._console.metrics.count_call(
-                label, operation, outcome, s
-            ),
-        )
+        return _client_of(self._console, self._mock.simulator.url if is_mock else "")
 
     async def close(self) -> None:
         """Close the connections."""
         for engine in self._made.values():
             await engine.close()
+
+
+def _client_of(console: Console, simulator_url: str = "") -> LlamaParseEngine:
+    """A client of the service, or of this simulator. Raises ``ConsoleError`` without a key."""
+    settings, is_mock = console.settings, bool(simulator_url)
+    key = SecretStr("simulated") if is_mock else settings.api_key
+    if key is None:
+        raise ConsoleError(
+            "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
+        )
+    label = "mock" if is_mock else "real"
+    return LlamaParseEngine(
+        simulator_url or settings.base_url,
+        key,
+        simulated=is_mock,
+        timeout_s=settings.timeout_s,
+        max_retries=settings.max_retries,
+        pace=None if is_mock else StoredPace(console.store, key, settings.requests_per_minute),
+        on_call=lambda operation, outcome, s: console.metrics.count_call(
+            label, operation, outcome, s
+        ),
+    )
 
 
 def _generated_secret(data_dir: Path, purpose: str) -> str:
