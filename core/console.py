@@ -3,6 +3,7 @@
 import getpass
 import os
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -31,10 +32,12 @@ from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
 from core.services.modes import Modes
+from core.services.replays import Replays
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
 from core.services.visits import Visits
+from core.services.workbench import Workbench
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
@@ -73,6 +76,8 @@ class Console:
         self._simulator_config = simulator or SimulatorConfig()
         self._mock: _Mock | None = None
         self._worker: PipelineWorker | None = None
+        self._door: Served | None = None
+        self._door_lock = threading.Lock()
         self.is_closed = False
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -133,6 +138,14 @@ class Console:
                 timedelta(seconds=settings.webhook_behind_s),
             ),
         )
+        self.replays = Replays(self.store, self.receiver, self._secrets)
+        self.workbench = Workbench(
+            self.store,
+            self.receiver,
+            self.own_receiver,
+            SigningSecret("generated for tests", self._test_secret),
+            clock,
+        )
 
     def rules(self) -> Rules:
         """The limits in force now, what the console stored on top."""
@@ -180,6 +193,13 @@ class Console:
             "blobs": self.blobs.check,
         }
 
+    def own_receiver(self) -> str:
+        """Where this process itself takes webhooks, on a loopback port; opened when first needed."""
+        with self._door_lock:
+            if self._door is None:
+                self._door = Served(Starlette(routes=[webhook_route(self.receiver)]))
+            return f"{self._door.url}{WEBHOOK_PATH}"
+
     @property
     def simulator_url(self) -> str:
         """Where this process's simulator listens; empty when it does not parse."""
@@ -192,6 +212,8 @@ class Console:
             self._worker.stop()
         if self._mock is not None:
             self._mock.close()
+        if self._door is not None:
+            self._door.close()
         self.receiver.close()
         self.local.close_workers()
         self.queue.close()
@@ -215,7 +237,7 @@ class Console:
         if mode is Mode.MOCK:
             if self._mock is None:
                 return None
-            return WebhookTarget(f"{self._mock.receiver.url}{WEBHOOK_PATH}", self._mock_secret)
+            return WebhookTarget(self.own_receiver(), self._mock_secret)
         if not self.settings.sends_webhooks:
             return None
         first = self.settings.webhook_secrets[0].get_secret_value()
@@ -229,7 +251,7 @@ class Console:
 
 
 class _Mock:
-    """The simulator and a receiver for it, each on a loopback port of its own."""
+    """The simulator, on a loopback port of its own; it reports to this process's own receiver."""
 
     def __init__(self, console: Console) -> None:
         async def read(path: Path, name: str, pages: str) -> ParsedDocument:
@@ -244,12 +266,10 @@ class _Mock:
             page_image=console.local.page_image,
         )
         self.simulator = Served(look_alike)
-        self.receiver = Served(Starlette(routes=[webhook_route(console.receiver)]))
 
     def close(self) -> None:
-        """Stop both."""
+        """Stop it."""
         self.simulator.close()
-        self.receiver.close()
 
 
 class _Engines:

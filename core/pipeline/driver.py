@@ -539,7 +539,7 @@ class Driver:
                 "webhook",
                 event.event_type,
                 SYSTEM,
-                f"event {event.event_id[:8]}… verified{_after(event.event_at, event.received_at)}",
+                f"event {event.event_id[:8]}… verified{event.marks}{_after(event.event_at, event.received_at)}",
                 event.received_at,
                 attempt_id=attempt.id,
                 detail={"delivery_id": event.id, "event_id": event.event_id, "outcome": outcome},

@@ -255,7 +255,7 @@ class PipelineWorker:
                             "webhook",
                             event.event_type,
                             SYSTEM,
-                            f"event {event.event_id[:8]}… verified, {outcome}",
+                            f"event {event.event_id[:8]}… verified{event.marks}, {outcome}",
                             event.received_at,
                             attempt_id=attempt.id,
                             detail={"delivery_id": event.id, "outcome": outcome},

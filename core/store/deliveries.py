@@ -20,12 +20,14 @@ __all__ = [
     "UNKNOWN_TYPE",
     "Delivery",
     "Recorded",
+    "accepted_since",
     "add",
     "add_all",
     "applicable",
     "apply",
     "delivery",
     "forget_refused",
+    "is_known",
     "of_job",
     "recent",
 ]
@@ -83,6 +85,13 @@ class Delivery:
     def is_refused(self) -> bool:
         """Whether the sender was told no."""
         return self.verdict not in ANSWERED_OK
+
+    @property
+    def marks(self) -> str:
+        """What the timeline adds about where it came from: a test, a replay and by whom."""
+        parts = ["test"] if self.scope == "test" else []
+        parts += [f"replay by {self.actor}"] if self.replay_of else []
+        return f" ({', '.join(parts)})" if parts else ""
 
     @property
     def presented(self) -> tuple[tuple[str, str], ...]:
@@ -271,6 +280,22 @@ def delivery(tx: Transaction, delivery_id: str) -> Delivery | None:
     """One delivery, if there is such a one."""
     row = tx.get(DeliveryRow, delivery_id)
     return None if row is None else _delivery(row)
+
+
+def accepted_since(tx: Transaction, since: datetime) -> tuple[Delivery, ...]:
+    """Deliveries accepted since then, replays too, oldest first."""
+    query = (
+        select(DeliveryRow)
+        .where(DeliveryRow.verdict == ACCEPTED, col(DeliveryRow.received_at) >= since)
+        .order_by(col(DeliveryRow.received_at))
+    )
+    return tuple(_delivery(row) for row in tx.exec(query))
+
+
+def is_known(tx: Transaction, scope: str, event_id: str) -> bool:
+    """Whether this event was accepted before."""
+    key = select(DeliveryRow.id).where(DeliveryRow.event_key == f"{scope}:{event_id}")
+    return tx.exec(key).first() is not None
 
 
 def forget_refused(tx: Transaction, *, keep: int) -> int:

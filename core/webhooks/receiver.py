@@ -6,7 +6,7 @@ Nothing here waits for the vendor, a workflow or a screen; the row is the truth,
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.clock import Clock, new_id
 from core.errors import StoreUnavailable, WebhookRejected
@@ -98,6 +98,15 @@ class Receiver:
         self._committer.close()
         self._nudger.close()
 
+    def judge(
+        self, headers: Mapping[str, str], body: bytes, *, is_replay: bool = False
+    ) -> Judgement:
+        """The verdict that these would get now; nothing is recorded."""
+        too_large = len(body) > self.max_bytes
+        what = f"The body is over {self.max_bytes:,} bytes."
+        trouble = WebhookRejected("too_large", what) if too_large else None
+        return self._judge.judge(headers, body, trouble, is_replay=is_replay)
+
     async def receive(
         self,
         headers: Mapping[str, str],
@@ -122,6 +131,21 @@ class Receiver:
         recorded = await asyncio.wrap_future(self._committer.put(delivery))
         self._metrics.count_webhook(delivery.verdict if recorded.is_new else DUPLICATE)
         return _receipt(delivery, recorded)
+
+    def replay(
+        self, headers: Mapping[str, str], body: bytes, replay_of: str, actor: str
+    ) -> Receipt:
+        """The same for a recorded delivery that ``actor`` sends again: of any age, repeated on purpose.
+
+        Raises ``StoreUnavailable``.
+        """
+        began = time.perf_counter()
+        judged = self.judge(headers, body, is_replay=True)
+        new = self._delivery(headers, body, judged, began)
+        new = replace(new, replay_of=replay_of, actor=actor)
+        recorded = self._committer.put(new).result(timeout=60)
+        self._metrics.count_webhook(new.verdict)
+        return _receipt(new, recorded)
 
     def _may_record(self, judged: Judgement) -> bool:
         # what a known sender signed is always recorded: nobody else can make it come in masses

@@ -279,3 +279,15 @@ def test_a_pasted_link_is_priced_at_its_ceiling(
     app.text_input(key="link-0").set_value("lease.pdf").run()
     _no_traceback(app)
     assert any("This is not a link" in warning.value for warning in app.warning)
+
+
+def test_the_workbench_says_what_an_event_would_do_and_sends_it(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A template with a fault is foretold, sent over HTTP, and its answer shown."""
+    app = open_screen(make_console(), "screens/webhooks.py", tab="Workbench", faults="too old")
+    _no_traceback(app)
+    assert "too long" in _all_text(app)
+    app.button(key="send").click().run()
+    _no_traceback(app)
+    assert any('"stale"' in code.value for code in app.code)
