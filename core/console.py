@@ -26,12 +26,16 @@ from core.engines.protocol import ParseEngine, WebhookTarget
 from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.driver import Resources
+from core.pipeline.handoff import HandOff
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.deliveries import Deliveries
+from core.services.downstreams import Downstreams
 from core.services.jobs import Jobs
+from core.services.missing import Missing
 from core.services.modes import Modes
+from core.services.path_test import PathTest
 from core.services.replays import Replays
 from core.services.setup import Setup
 from core.services.spend import Spend
@@ -94,6 +98,7 @@ class Console:
         self.local = LocalEngine(max_bytes=settings.max_upload_mb * 1024 * 1024)
         self._mock_secret = _generated_secret(settings.data_dir, "mock")
         self._test_secret = _generated_secret(settings.data_dir, "test")
+        self._known_secrets = _named(settings, self._mock_secret, self._test_secret)
         self._build_services()
 
     def _build_services(self) -> None:
@@ -138,6 +143,16 @@ class Console:
                 timedelta(seconds=settings.webhook_behind_s),
             ),
         )
+        self.downstreams = Downstreams(
+            self.store, allow_private=settings.downstream_private, clock=clock
+        )
+        self.missing = Missing(self.store, lambda: settings, clock)
+        self.path_test = PathTest(
+            self.store,
+            settings.public_url,
+            SigningSecret("generated for tests", self._test_secret),
+            clock,
+        )
         self.replays = Replays(self.store, self.receiver, self._secrets)
         self.workbench = Workbench(
             self.store,
@@ -177,7 +192,11 @@ class Console:
             clock=self.clock,
             close_engines=engines.close,
         )
-        self._worker = PipelineWorker(resources, self.queue, self._workflow_url, self.rules)
+        allow_private = self.settings.downstream_private
+        handoff = HandOff(self.store, self.clock, allow_private=allow_private)
+        self._worker = PipelineWorker(
+            resources, self.queue, self._workflow_url, self.rules, handoff
+        )
         self._worker.start()
 
     def has_worker(self) -> bool:
@@ -220,18 +239,7 @@ class Console:
         self.store.close()
 
     def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
-        real = [
-            (
-                "real",
-                SigningSecret(f"LLAMAPARSE_WEBHOOK_SECRET {number}", secret.get_secret_value()),
-            )
-            for number, secret in enumerate(self.settings.webhook_secrets, start=1)
-        ]
-        return [
-            *real,
-            ("mock", SigningSecret("generated for MOCK", self._mock_secret)),
-            ("test", SigningSecret("generated for tests", self._test_secret)),
-        ]
+        return self._known_secrets
 
     def _webhook_of(self, mode: Mode) -> WebhookTarget | None:
         if mode is Mode.MOCK:
@@ -315,6 +323,19 @@ class _Engines:
         """Close the connections."""
         for engine in self._made.values():
             await engine.close()
+
+
+def _named(settings: Settings, mock: str, test: str) -> Sequence[tuple[str, SigningSecret]]:
+    """Every secret that verifies, with what it is good for, under a name that may be shown."""
+    real = [
+        ("real", SigningSecret(f"LLAMAPARSE_WEBHOOK_SECRET {number}", secret.get_secret_value()))
+        for number, secret in enumerate(settings.webhook_secrets, start=1)
+    ]
+    return (
+        *real,
+        ("mock", SigningSecret("generated for MOCK", mock)),
+        ("test", SigningSecret("generated for tests", test)),
+    )
 
 
 def _generated_secret(data_dir: Path, purpose: str) -> str:

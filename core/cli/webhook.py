@@ -157,6 +157,29 @@ def listen(
                 return
 
 
+@app.command(name="test-path")
+def test_path() -> None:
+    """Send a test event to PARSEDECK_PUBLIC_URL and report the way hop by hop; exit 1 when one fails."""
+    with opened(worker=False) as console:
+        hops = console.path_test.run()
+    for hop in hops:
+        mark = "ok  " if hop.works else "FAIL"
+        typer.echo(f"{mark} {hop.name}: {hop.found} {hop.next_step}".rstrip())
+    raise typer.Exit(0 if all(hop.works for hop in hops) else 1)
+
+
+@app.command()
+def missing() -> None:
+    """Jobs whose event is late or never came, with the likely causes."""
+    with opened(worker=False) as console:
+        found = console.missing.find()
+    for one in found:
+        state = "result was fetched all the same" if one.is_healed else "asked for it"
+        typer.echo(f"{one.job_id} {one.document}: {state}. {' '.join(one.causes)}")
+    if not found:
+        typer.echo("Every event that was expected came.")
+
+
 def _moment(text: str) -> datetime | None:
     if not text:
         return None

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from dashboard.components import header, inbox, replay, workbench
+from dashboard.components import downstream, header, inbox, replay, workbench
 from dashboard.runtime import actor, get_console
 
-_TABS = ("Inbox", "Workbench", "Replay")
+_TABS = ("Inbox", "Workbench", "Replay", "Downstream")
 
 console = get_console()
 header.show("Webhooks", console.modes.current())
@@ -22,5 +22,7 @@ if tab == "Workbench":
     workbench.show(console)
 elif tab == "Replay":
     replay.show(console, actor())
+elif tab == "Downstream":
+    downstream.show(console, actor())
 else:
     inbox.show(console)

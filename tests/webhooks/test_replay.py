@@ -11,6 +11,7 @@ from core.api import ingress_app
 from core.console import Console
 from core.domain.jobs import JobStatus
 from core.errors import NotFound
+from core.services.replays import Outcome
 from core.settings import Settings
 from core.store.inbox import DeliveryFilter
 from core.webhooks import sequence
@@ -50,9 +51,9 @@ def test_a_refused_delivery_is_verified_again_with_the_secrets_of_today(
     assert [o.verdict for o in _replayed(repaired, refused)] == ["parked"]
 
 
-def _replayed(console: Console, *ids: str, sign_anew: bool = False) -> list[object]:
-    chosen = console.replays.select(ids)
-    return list(console.replays.run(chosen, ALICE, sign_anew=sign_anew, per_second=1000))  # type: ignore[arg-type]
+def _replayed(console: Console, delivery_id: str) -> list[Outcome]:
+    chosen = console.replays.select([delivery_id])
+    return list(console.replays.run(chosen, ALICE, per_second=1000))
 
 
 def test_a_refused_delivery_can_be_signed_anew_by_a_person(knock: Knock) -> None:
