@@ -1,5 +1,6 @@
 """Hand-off: signed, durable, tried again, given up in an orderly way, never to a private address unasked."""
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from starlette.routing import Route
 from core.clock import utc_now
 from core.console import Console
 from core.domain.jobs import JobStatus
+from core.domain.money import Tier
+from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.handoff import WAITS, HandOff, begin
 from core.serving import Served
@@ -83,7 +86,7 @@ def test_a_parsed_document_is_handed_on_signed_and_then_complete(
     console = make_console(worker=True, downstream_private=True)
     secret = console.downstreams.add(stage.url, ALICE)
     job_id = finished(console, submitted(console, {"a.txt": b"words"}).id).jobs[0].id
-    assert _status(console, job_id) is JobStatus.COMPLETE
+    wait_until(lambda: _status(console, job_id) is JobStatus.COMPLETE)
     headers, body = stage.received[0]
     event = json.loads(body)
     signature = sign(secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
@@ -246,3 +249,15 @@ def test_a_disabled_stage_gets_nothing_and_can_be_enabled_again(
     handoff = HandOff(console.store, console.clock, allow_private=True)
     wait_until(lambda: handoff.send_due() == 0)
     assert len(stage.received) == 1
+
+
+def test_nobody_waits_for_a_stage_that_is_down(make_console: Maker, stage: Stage) -> None:
+    """The document can be read, its result is not paid for again, while the hand-off is still tried."""
+    console, stage.status = make_console(worker=True, downstream_private=True), 503
+    console.downstreams.add(stage.url, ALICE)
+    view = finished(console, submitted(console, {"a.txt": b"words"}).id)
+    assert view.jobs[0].status is JobStatus.HANDING_OFF
+    assert console.jobs.markdown_of(view.jobs[0])
+    upload = console.submissions.preflight("again.txt", io.BytesIO(b"words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.MOCK)
+    assert quote.parsable == ()
