@@ -235,7 +235,7 @@ def test_foreign_hosts_and_forwarded_requests_are_refused(address: str) -> None:
 
 def _secret(factory: pytest.TempPathFactory) -> str:
     """The secret that the running console generated for MOCK."""
-    (path,) = factory.getbasetemp().glob("empty*/var/mock-webhook-secret")
+    (path,) = factory.getbasetemp().glob("empty0/var/mock-webhook-secret")
     return path.read_text(encoding="utf-8")
 
 

@@ -128,7 +128,7 @@ class Receiver:
         if judged.refusal is not None and not self._may_record(judged):
             return self._not_recorded(judged)
         delivery = self._delivery(headers, body, judged, began, size)
-        recorded = await asyncio.wrap_future(self._committer.put(delivery))
+        recorded = await self._committer.commit(delivery)
         self._metrics.count_webhook(delivery.verdict if recorded.is_new else DUPLICATE)
         return _receipt(delivery, recorded)
 
@@ -196,21 +196,27 @@ class Receiver:
     # -- on the committer's thread ------------------------------------------------------------------
 
     def _committed(self, batch: Sequence[tuple[Delivery, Recorded]]) -> None:
+        strangers = 0
         for delivery, recorded in batch:
             verdict = delivery.verdict if recorded.is_new else DUPLICATE
             if delivery.is_refused:
                 self._refused += 1
                 self._log.warning("refused", verdict=verdict, delivery_id=delivery.id)
-                continue
-            self._log.info(
-                verdict,
-                event_id=delivery.event_id,
-                event_type=delivery.event_type,
-                correlation_id=recorded.correlation_id,
-                delivery_id=delivery.id,
-            )
+            elif recorded.correlation_id:
+                self._log.info(
+                    verdict,
+                    event_id=delivery.event_id,
+                    event_type=delivery.event_type,
+                    correlation_id=recorded.correlation_id,
+                    delivery_id=delivery.id,
+                )
+            else:
+                strangers += 1
             if recorded.is_new and recorded.workflow_id:
                 self._nudger.put(recorded.workflow_id)
+        if strangers:
+            # one line for all: each has its row, and none has a document to follow through the log
+            self._log.info("accepted, of no known job", deliveries=strangers)
         if self._refused >= _TIDY_EVERY:
             self._refused = 0
             self._tidy()
