@@ -27,12 +27,15 @@ def show(console: Console, actor: Actor) -> None:
     if one:
         _detail(console, one, actor)
         return
-    known = console.downstreams.known()
-    for target in known:
-        _line(console, target, actor)
-    if not known:
-        st.info("Nobody is told of finished jobs yet. Add the address of your next stage below.")
+    listing = st.container()
+    # the form runs first, so that the list above it has what was just added
     _form(console, actor)
+    with listing:
+        known = console.downstreams.known()
+        for target in known:
+            _line(console, target, actor)
+        if not known:
+            st.info("Nobody is told of finished jobs yet. Add the address of your next stage.")
     latest = console.downstreams.latest()
     if latest:
         st.subheader("Handed on", anchor=False)
@@ -47,7 +50,7 @@ def _line(console: Console, target: DownstreamView, actor: Actor) -> None:
             st.badge("failing", icon=":material/warning:", color="orange")
         else:
             st.badge("told", icon=":material/check_circle:", color="green")
-        st.markdown(plain(target.shown))
+        st.markdown(f"`{target.shown}`")  # as code, so that it is no link
         st.caption(plain(f"secret {target.fingerprint} · by {target.actor}"))
         if target.is_disabled:
             st.caption(plain(target.disabled_reason))
