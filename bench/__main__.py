@@ -4,9 +4,9 @@ import io
 import json
 from itertools import chain
 
-from bench import client, local_engine, overview, pipeline
+from bench import client, local_engine, money, overview, pipeline
 from core.telemetry import configure_logs
 
 configure_logs(io.StringIO())
-for figure in chain(local_engine.run(), overview.run(), pipeline.run(), client.run()):
+for figure in chain(local_engine.run(), overview.run(), pipeline.run(), money.run(), client.run()):
     print(json.dumps(figure), flush=True)

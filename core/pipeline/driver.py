@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from core.clock import Clock, new_id
+from core.domain.budgets import book_of
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.jobs import (
     Actor,
@@ -34,7 +35,7 @@ from core.engines.protocol import (
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
 from core.pipeline.results import dump, load, merge
-from core.store import Store, Transaction, deliveries, documents, jobs, ledger, prices
+from core.store import Store, Transaction, alerts, deliveries, documents, jobs, ledger, prices
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
 
@@ -300,9 +301,7 @@ class Driver:
                 polls=0,
             )
             jobs.update_job(tx, attempt.job_id, reason="", next_step="")
-        # after the commit: whoever records an event meanwhile looks for its job after theirs
-        with self._r.store.read() as tx:
-            return deliveries.is_waiting(tx, taken.vendor_job_id)
+            return any(d.vendor_job_id == taken.vendor_job_id for d in deliveries.applicable(tx))
 
     async def _not_taken(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
         if error.outcome_unknown:
@@ -605,6 +604,9 @@ class Driver:
         if entry is not None and entry.over_micros:
             over = f"billed ${usd_from_micros(entry.over_micros):.4f} more than was reserved"
             jobs.note(tx, job.id, "money", "over", SYSTEM, over, now, attempt_id=attempt.id)
+            key, words = f"over:{attempt.id}", f"{job.name} was {over}."
+            step = "The limits count what was billed; look at its receipt."
+            alerts.record(tx, alerts.Alert(key, book_of(job.mode), "over", words, step, now))
             self._log.warning("billed more than reserved", over_micros=entry.over_micros)
         jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
 

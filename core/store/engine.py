@@ -31,9 +31,9 @@ _WRITES = "parsedeck_writes"
 class Store:
     """The database. Thread-safe; sessions are short and never leave a ``with`` block."""
 
-    def __init__(self, engine: Engine, light: Engine | None = None) -> None:
+    def __init__(self, engine: Engine, light: Engine) -> None:
         self._engine = engine
-        self._light = light or engine
+        self._light = light
         # Threads of one process queue here: left to SQLite, a writer that finds the file locked sleeps
         # and asks again, up to 100 ms later, while others slip in before it.
         self._turn: AbstractContextManager[object] = (
