@@ -29,20 +29,27 @@ from core.pipeline.handoff import HandOff
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.services.alerts import Alerts
 from core.services.contact import FirstContact
 from core.services.deliveries import Deliveries
 from core.services.downstreams import Downstreams
+from core.services.drift import Drift
+from core.services.holds import Holds
 from core.services.jobs import Jobs
 from core.services.limits import Limits
 from core.services.missing import Missing
 from core.services.modes import Modes
 from core.services.path_test import PathTest
 from core.services.prices import Prices
+from core.services.receipts import Receipts
 from core.services.replays import Replays
+from core.services.reports import Reports
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
+from core.services.usage_source import UsageSource
 from core.services.visits import Visits
+from core.services.watch import Watch
 from core.services.workbench import Workbench
 from core.serving import Served
 from core.settings import Settings
@@ -84,6 +91,7 @@ class Console:
         self._worker: PipelineWorker | None = None
         self._door: Served | None = None
         self._door_lock = threading.Lock()
+        self._watch: Watch | None = None
         self.is_closed = False
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -119,7 +127,12 @@ class Console:
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
         self.limits = Limits(self.store, self.rules, clock)
+        self.reports = Reports(self.store, self.rules, clock)
+        self.alerts = Alerts(self.store, self.rules, self.reports, clock)
         self.prices = Prices(self.store, self.rules, clock)
+        self.drift = Drift(self.store, self.rules, clock)
+        self.receipts = Receipts(self.store)
+        self.holds = Holds(self.store, self.rules, self.queue.enqueue, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -177,6 +190,7 @@ class Console:
             ),
             now.timezone,
             region="eu" if ".eu." in now.base_url else "na",
+            plan=self.setup.plan(),
         )
 
     def run_worker(self) -> None:
@@ -202,6 +216,11 @@ class Console:
             resources, self.queue, self._workflow_url, self.rules, handoff
         )
         self._worker.start()
+        watched: list[Callable[[], object]] = [self.alerts.look, self.alerts.send_new]
+        if self.settings.api_key is not None:
+            source = UsageSource(self.drift, lambda: _client_of(self), self.clock)
+            watched.append(source.look)
+        self._watch = Watch(watched)
 
     def has_worker(self) -> bool:
         """Whether some process parses now."""
@@ -231,6 +250,8 @@ class Console:
     def close(self) -> None:
         """Stop in order; what is in flight goes on at the next start."""
         self.is_closed = True
+        if self._watch is not None:
+            self._watch.stop()
         if self._worker is not None:
             self._worker.stop()
         if self._mock is not None:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
+from bench.history import fill
 from core.samples import sample_documents
+from core.store import Store
 from core.webhooks.signatures import sign
 from tests.factories import free_port
 
@@ -184,8 +187,68 @@ def test_a_browser_closed_in_mid_upload_leaves_nothing_behind(
     assert httpx.get(f"{address}/api/v1/ready").is_success
 
 
+def test_over_a_limit_a_lead_approves_and_the_document_goes_on(address: str, page: Page) -> None:
+    """A document over its team's limit is held with a choice; approved with a reason, it finishes."""
+    page.goto(f"{address}/limits")
+    page.get_by_role("button", name="Add a team…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("lab")
+    dialog.get_by_label("Name").press("Enter")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog).to_have_count(0)
+    page.get_by_role("button", name="Change a limit…").click()
+    dialog.get_by_role("combobox").first.click()
+    page.get_by_role("option", name="the team lab").click()
+    for label, words in (("At most", "0.01"), ("Why", "a trial")):
+        dialog.get_by_label(label, exact=True).fill(words)
+        dialog.get_by_label(label, exact=True).press("Enter")
+    dialog.get_by_role("button", name="Store", exact=True).click()
+    expect(dialog).to_have_count(0)
+    page.goto(f"{address}/submit?team=lab")
+    page.locator("input[type=file]").set_input_files([_file("large.txt", b"a large document")])
+    page.get_by_role("button", name="Parse 1 document for").click()
+    expect(page.get_by_text("larger than a day's limit").first).to_be_visible()
+    page.get_by_role("button", name="Decide…").first.click()
+    expect(dialog.get_by_text("Waiting does not help")).to_be_visible()
+    if os.environ.get("PICTURES"):
+        page.screenshot(path=IMAGES / "decide.png")
+    dialog.get_by_role("button", name="Approve this one").click()
+    expect(dialog.get_by_text("An approval needs a reason")).to_be_visible()
+    dialog.get_by_label("Why").fill("the auditor waits")
+    dialog.get_by_label("Why").press("Enter")
+    dialog.get_by_role("button", name="Approve this one").click()
+    expect(page.get_by_text("1 of 1 finished")).to_be_visible()
+
+
+def test_spend_draws_three_weeks(tmp_path: Path, browser: Browser) -> None:
+    """With three weeks of history every chart is drawn, and the words say where today leads."""
+    (tmp_path / "var").mkdir()
+    store = Store.open(f"sqlite:///{tmp_path / 'var' / 'parsedeck.sqlite'}")
+    fill(store, entries=4000, days=21, now=datetime.now(UTC))
+    store.close()
+    port = free_port()
+    command = [str(PARSEDECK), "up", "--port", str(port), "--ingress-port", str(free_port())]
+    with (tmp_path / "up.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api/v1/ready", process)
+            window = browser.new_page(viewport={"width": 1280, "height": 1500})
+            window.goto(f"http://127.0.0.1:{port}/spend?by=tier")
+            expect(window.locator(".js-plotly-plot")).to_have_count(5, timeout=60_000)
+            expect(window.get_by_text("by its end")).to_be_visible()
+            expect(window.get_by_text("could not be shown")).to_have_count(0)
+            if os.environ.get("PICTURES"):
+                window.wait_for_timeout(500)
+                window.screenshot(path=IMAGES / "spend.png")
+            window.close()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
+
+
 @pytest.mark.parametrize(
-    "screen", ["", "submit", "jobs", "webhooks", "webhooks?tab=Workbench", "setup"]
+    "screen",
+    ["", "submit", "jobs", "webhooks", "webhooks?tab=Workbench", "setup", "spend", "limits"],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])

@@ -138,6 +138,56 @@ def test_doctor_and_spend_speak_json() -> None:
     assert json.loads(_run("spend", "--json").stdout)["simulated"] is True
 
 
+def test_a_quote_costs_nothing_and_says_all(documents: list[str], tmp_path: Path) -> None:
+    """``--quote`` prints pages, credits, dollars and the other tiers, and makes no job."""
+    done = _run("parse", *documents, "--quote", "--json")
+    facts = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (len(facts["lines"]), facts["simulated"]) == (len(documents), True)
+    assert float(facts["lines"][0]["by_tier"]["fast"]) < float(facts["lines"][0]["usd"])
+    assert "No jobs yet." in _run("jobs").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--max-usd", "0.001"), "choose a cheaper --tier"),
+        (("--max-usd", "cheap"), "is not a number"),
+        (("--team", "nobody"), "There is no team"),
+    ],
+)
+def test_what_would_cost_too_much_is_not_parsed(
+    documents: list[str], arguments: tuple[str, ...], words: str
+) -> None:
+    """Above ``--max-usd``, or on an account that there is not, nothing is parsed and nothing spent."""
+    done = _run("parse", *documents, *arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "No jobs yet." in _run("jobs").stdout
+
+
+def test_held_documents_are_named_approved_and_explained(
+    documents: list[str], tmp_path: Path
+) -> None:
+    """Held ids come on stderr with exit code 3; a lead approves by id; the receipt says why it cost that."""
+    stored = _run("spend", "set-limit", "1", "--unit", "submits", "--window", "hour")
+    assert "needs a reason" in stored.stderr
+    set_ = ("spend", "set-limit", "1", "--unit", "submits", "--window", "hour")
+    assert _run(*set_, "--reason", "try").returncode == 0
+    held = _run("parse", documents[0], documents[1], "--out", str(tmp_path / "out"))
+    assert held.returncode == 3
+    job_id = held.stderr.split("held: ")[1].split()[0]
+    assert "queued" in _run("spend", "approve", job_id, "--reason", "the auditor waits").stdout
+    receipt = json.loads(_run("spend", "job", job_id, "--json").stdout)
+    assert receipt["simulated"] is True
+    assert any("by approval" in cause for cause in receipt["causes"])
+    limits = json.loads(_run("spend", "limits", "--json").stdout)
+    assert limits[0]["limit"] == "1"
+    by = json.loads(_run("spend", "--by", "tier", "--json").stdout)
+    assert [row["value"] for row in by["rows"]] == ["agentic"]
+
+
 def test_help_imports_nothing_heavy() -> None:
     """``--help`` is quick because nothing heavy is imported for it."""
     script = (

@@ -2,14 +2,16 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.cli import webhook
-from core.cli.opening import opened as _console
+from core.cli.common import Json as _Json
+from core.cli.common import choice as _choice
+from core.cli.common import opened_console as _console
+from core.cli.spend import app as spend_app
 from core.errors import ConsoleError
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-_E = TypeVar("_E", bound=StrEnum)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 app = typer.Typer(
@@ -30,8 +31,7 @@ app = typer.Typer(
 jobs_app = typer.Typer(help="Look at jobs, retry and cancel them.", invoke_without_command=True)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(webhook.app, name="webhook")
-
-_Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+app.add_typer(spend_app, name="spend")
 
 
 def main() -> None:
@@ -119,9 +119,17 @@ def parse(  # noqa: PLR0913 - the options of the command
         int, typer.Option(min=1, max=1000, help="Of a link, at most so many pages: its price.")
     ] = 100,
     as_json: _Json = False,
+    team: Annotated[str, typer.Option(help="The team that it is booked on.")] = "",
+    quote: Annotated[bool, typer.Option("--quote", help="Only say what it would cost.")] = False,
+    max_usd: Annotated[
+        str, typer.Option(help="Do nothing if it would cost more dollars than this.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until held documents have started and ended.")
+    ] = False,
 ) -> None:
     """Parse documents and write their markdown; exit 0 only if all were parsed, 3 when some are held."""
-    from core.cli.parse import parse_files  # noqa: PLC0415
+    from core.cli.parse import Wishes, parse_files  # noqa: PLC0415
     from core.domain.money import Tier  # noqa: PLC0415
     from core.domain.routing import Mode  # noqa: PLC0415
 
@@ -129,7 +137,8 @@ def parse(  # noqa: PLR0913 - the options of the command
     mode_ = _choice(Mode, mode, "--mode") if mode else None
     out.mkdir(parents=True, exist_ok=True)
     with _console(worker=False) as console:
-        code = parse_files(console, files, mode_, tier_, out, max_pages=max_pages, as_json=as_json)
+        wishes = Wishes(tier_, mode_, team, max_usd, max_pages, quote_only=quote, wait=wait)
+        code = parse_files(console, files, wishes, out, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -207,36 +216,6 @@ def mode(
         if to:
             console.modes.switch(_choice(Mode, to, "MODE"), local_actor(), reason)
         typer.echo(console.modes.current().value)
-
-
-@app.command()
-def spend(as_json: _Json = False) -> None:
-    """What was spent today, and what is left."""
-    with _console(worker=False) as console:
-        today = console.spend.today(console.modes.current())
-    facts = {
-        "mode": today.mode.value,
-        "simulated": today.mode == "mock",
-        "settled_usd": str(today.settled_usd),
-        "reserved_usd": str(today.reserved_usd),
-        "credits": today.credits,
-        "limits": [
-            {
-                "window": u.limit.window.value,
-                "unit": u.limit.unit.value,
-                "limit": u.limit.amount,
-                "used": u.used,
-            }
-            for u in today.limits
-        ],
-    }
-    if as_json:
-        typer.echo(json.dumps(facts, indent=2))
-    else:
-        note = " (simulated)" if today.mode == "mock" else ""
-        typer.echo(
-            f"Today{note}: ${today.settled_usd:.4f} settled, ${today.reserved_usd:.4f} reserved"
-        )
 
 
 @jobs_app.callback()
@@ -348,14 +327,6 @@ def _refuse_taken(host: str, *ports: int) -> None:
                     f"Port {port} is taken.",
                     "Stop what uses it, or choose another with --port or --ingress-port.",
                 ) from None
-
-
-def _choice(kind: type[_E], value: str, option: str) -> _E:
-    try:
-        return kind(value.lower())
-    except ValueError:
-        known = ", ".join(member.value for member in kind)
-        raise ConsoleError(f"{option} {value!r} is not known.", f"Use one of {known}.") from None
 
 
 def _job_facts(job: "Job") -> dict[str, object]:

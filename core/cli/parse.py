@@ -1,8 +1,10 @@
 """``parsedeck parse``: the console's own pipeline without a browser."""
 
 import json
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console as Terminal
@@ -10,49 +12,120 @@ from rich.progress import Progress
 
 from core.clock import new_id
 from core.console import Console, local_actor
+from core.domain.budgets import Unit
 from core.domain.jobs import Job, JobStatus
-from core.domain.money import Tier
+from core.domain.links import LINK_MAX_PAGES
+from core.domain.money import Tier, usd_to_micros
 from core.domain.routing import Mode
-from core.errors import ConsoleError
+from core.errors import ConsoleError, NotAllowed
 from core.services.jobs import SubmissionView, file_stem
-from core.services.quotes import Quote, Upload
+from core.services.limits import amount_of, limit_words
+from core.services.quotes import Quote, Upload, limit_shares, share_sentence
 
-__all__ = ["parse_files"]
+__all__ = ["Wishes", "parse_files"]
 
 _POLL_S = 0.2
 _HELD = 3
 
 
-def parse_files(  # noqa: PLR0913 - the command's options
-    console: Console,
-    files: Sequence[str],
-    mode: Mode | None,
-    tier: Tier,
-    out: Path,
-    *,
-    max_pages: int,
-    as_json: bool,
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the documents are to be parsed, on whose account, and for at most how much.
+
+    Of a link ``max_pages`` at most are parsed.
+    """
+
+    tier: Tier
+    mode: Mode | None = None
+    team: str = ""
+    max_usd: str = ""
+    max_pages: int = LINK_MAX_PAGES
+    quote_only: bool = False
+    wait: bool = False
+
+
+def parse_files(
+    console: Console, files: Sequence[str], wishes: Wishes, out: Path, *, as_json: bool
 ) -> int:
     """Parse and write; the exit code. Uses a live worker when there is one, else works itself.
 
-    A file that begins with ``https://`` or ``http://`` is a link, of which ``max_pages`` at most are
-    parsed.
+    A file that begins with ``https://`` or ``http://`` is a link.
     """
-    chosen = mode or console.modes.current()
-    uploads, unreadable = _uploads(console, files, max_pages)
-    quote = console.submissions.quote(uploads, tier, chosen, parse_again=True)
+    chosen = wishes.mode or console.modes.current()
+    uploads, unreadable = _uploads(console, files, wishes.max_pages)
+    quote = console.submissions.quote(
+        uploads, wishes.tier, chosen, parse_again=True, team=wishes.team
+    )
     report = [*unreadable, *_refusals(quote)]
+    if wishes.quote_only:
+        _print_quote(quote, report, as_json=as_json)
+        return 0 if all(line["ok"] for line in report) else 1
+    _refuse_above(wishes.max_usd, quote)
     view: SubmissionView | None = None
     if quote.parsable:
         if not console.has_worker():
             console.run_worker()
         submission = console.submissions.submit(quote, local_actor(), new_id("cli"))
-        view = _wait(console, submission.id, quiet=as_json)
+        view = _wait(console, submission.id, quiet=as_json, for_held=wishes.wait)
         report += _written(console, view, out)
     _print(report, as_json=as_json)
-    if view is not None and any(job.status is JobStatus.HELD for job in view.jobs):
+    held = [job for job in view.jobs if job.status is JobStatus.HELD] if view is not None else []
+    if held:
+        ids = " ".join(job.id for job in held)
+        print(f"held: {ids}", file=sys.stderr)  # noqa: T201 - for scripts
         return _HELD
     return 0 if all(line["ok"] for line in report) else 1
+
+
+def _refuse_above(max_usd: str, quote: Quote) -> None:
+    if not max_usd:
+        return
+    most = amount_of(Unit.USD, max_usd)
+    if usd_to_micros(quote.usd) > most:
+        raise NotAllowed(
+            f"This would cost ${quote.usd:.4f}, more than ${max_usd.removeprefix('$')}.",
+            "Nothing was parsed: choose a cheaper --tier, or raise --max-usd.",
+        )
+
+
+def _print_quote(quote: Quote, report: Sequence[dict[str, object]], *, as_json: bool) -> None:
+    lines: list[dict[str, object]] = [
+        {
+            "document": line.upload.name,
+            "pages": line.upload.document.page_count,
+            "credits": line.credits,
+            "usd": str(line.usd),
+            "note": line.note,
+            "by_tier": {tier.value: str(usd) for tier, usd in line.by_tier.items()},
+        }
+        for line in quote.parsable
+    ]
+    shares = [
+        {
+            "limit": limit_words(*use.limit.key),
+            "share_of_what_is_left": None if share is None else round(share, 4),
+        }
+        for use, _asked, share in limit_shares(quote)
+    ]
+    if as_json:
+        facts = {
+            "mode": quote.mode.value,
+            "simulated": quote.mode is Mode.MOCK,
+            "tier": quote.tier.value,
+            "credits": quote.credits,
+            "usd": str(quote.usd),
+            "lines": lines,
+            "refused": list(report),
+            "limits": shares,
+        }
+        print(json.dumps(facts, indent=2))  # noqa: T201 - the command's answer
+        return
+    simulated = " (simulated)" if quote.mode is Mode.MOCK else ""
+    for line in lines:
+        words = f"{line['document']}{simulated}: {line['pages'] or 'unknown'} pages"
+        print(f"${line['usd']:<10} {words}")  # noqa: T201 - as above
+    _print(report, as_json=False)
+    print(f"${quote.usd} in all, {quote.credits} credits. {share_sentence(quote)}")  # noqa: T201 - as above
 
 
 def _uploads(
@@ -84,13 +157,15 @@ def _refusals(quote: Quote) -> list[dict[str, object]]:
     ]
 
 
-def _wait(console: Console, submission_id: str, *, quiet: bool) -> SubmissionView:
+def _wait(console: Console, submission_id: str, *, quiet: bool, for_held: bool) -> SubmissionView:
     with Progress(console=Terminal(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("Parsing", total=None)
         while True:
             view = console.jobs.submission(submission_id)
             at_rest = [
-                job for job in view.jobs if job.status.is_settled or job.status is JobStatus.HELD
+                job
+                for job in view.jobs
+                if job.status.is_settled or (job.status is JobStatus.HELD and not for_held)
             ]
             progress.update(task, total=len(view.jobs), completed=len(at_rest))
             if len(at_rest) == len(view.jobs):

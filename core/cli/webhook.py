@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli.opening import opened
+from core.cli.common import opened_console as opened
 from core.errors import ConsoleError
 
 __all__ = ["app"]

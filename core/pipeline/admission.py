@@ -21,8 +21,10 @@ from core.domain.money import ANY, Price, usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import PriceMissing
 from core.store import Store, Transaction, jobs, ledger, limits, prices, queue
+from core.store import settings as stored
 
 __all__ = [
+    "FROZEN",
     "RETRY_RULE",
     "Rules",
     "admit",
@@ -49,6 +51,9 @@ class Rules:
         today = now.astimezone(ZoneInfo(self.timezone)).date()
         return prices.book(tx).on(today, region=self.region, plan=self.plan)
 
+
+FROZEN = "real_frozen"
+"""The stored setting that holds all real work, with the reason as its value."""
 
 _SUBMITTER = Actor("system:submitter", is_authenticated=True)
 
@@ -80,6 +85,7 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
     refused = _reserve(tx, job, opened, rules, actor, now, in_turn=in_turn)
     if refused is not None:
         return _hold(tx, job, refused, actor, now)
+    approved = limits.approval_of(tx, job.id, job.generation, now) is not None
     for attempt in opened:
         if attempt.status is AttemptStatus.PLANNED:
             jobs.change_attempt(
@@ -95,7 +101,7 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
         job.id,
         JobStatus.PARSE_QUEUED,
         actor,
-        "within the limits",
+        "approved past the limits" if approved else "within the limits",
         now,
         reason="",
         next_step="",
@@ -112,7 +118,6 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
     In the caller's transaction, together with the failure: nobody else opens a second one. The
     reservation comes first; when it is refused nothing is opened.
     """
-    queue.lock_attempts(tx, [job.id])
     earlier = jobs.attempts(tx, job.id, failed.generation)
     retry = Attempt(
         id=new_id("att"),
@@ -213,6 +218,9 @@ def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, w
     *,
     in_turn: bool,
 ) -> _Refused | None:
+    frozen = stored.all_settings(tx).get(FROZEN)
+    if frozen is not None and book_of(job.mode) == "real" and not _is_local(opened):
+        return _Refused(f"Real work is frozen. {frozen.value}", "A lead lifts it on Limits.")
     approval = limits.approval_of(tx, job.id, job.generation, now)
     # whoever starts it pays; what starts by a lead's leave is the submitter's
     payer = actor if approval is None else _SUBMITTER
@@ -264,6 +272,10 @@ def _refusal(  # noqa: PLR0913 - as _reserve
     return refusal_of(uses, whole)
 
 
+def _is_local(attempts: Sequence[Attempt]) -> bool:
+    return all(attempt.engine is EngineName.LOCAL for attempt in attempts)
+
+
 def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays, when
     tx: Transaction, job: Job, attempt: Attempt, rules: Rules, payer: Actor, now: datetime
 ) -> ledger.Reservation:
@@ -289,7 +301,7 @@ def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays,
         service=attempt.engine,
         engine=attempt.engine,
         team=team,
-        pages=len(named) or job.page_count or MAX_PAGES_UNKNOWN,
+        pages=len(named) or job.page_count or job.options.max_pages or MAX_PAGES_UNKNOWN,
         is_repeat=not is_local and queue.was_paid_before(tx, job),
         page_price_id=price.page_ids.get(attempt.tier),
         credit_price_id=price.credit_id,

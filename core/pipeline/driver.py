@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from core.clock import Clock, new_id
+from core.domain.budgets import book_of
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.jobs import (
     Actor,
@@ -35,7 +36,7 @@ from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
 from core.pipeline.handoff import begin
 from core.pipeline.results import dump, load, merge
-from core.store import Store, Transaction, deliveries, documents, jobs, ledger, prices
+from core.store import Store, Transaction, alerts, deliveries, documents, jobs, ledger, prices
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
 
@@ -605,6 +606,9 @@ class Driver:
         if entry is not None and entry.over_micros:
             over = f"billed ${usd_from_micros(entry.over_micros):.4f} more than was reserved"
             jobs.note(tx, job.id, "money", "over", SYSTEM, over, now, attempt_id=attempt.id)
+            key, words = f"over:{attempt.id}", f"{job.name} was {over}."
+            step = "The limits count what was billed; look at its receipt."
+            alerts.record(tx, alerts.Alert(key, book_of(job.mode), "over", words, step, now))
             self._log.warning("billed more than reserved", over_micros=entry.over_micros)
         jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
 

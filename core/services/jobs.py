@@ -218,7 +218,7 @@ class Jobs:
         for attempt in before:
             if attempt.error_kind == UNKNOWN_OUTCOME:
                 # by retrying, the person says that the vendor does not have it
-                ledger.release(tx, attempt.id, self._clock(), f"{actor} looked for it and retries")
+                self._release(tx, attempt, f"{actor} looked for it and retries")
         facts: dict[str, object] = {"generation": job.generation + 1}
         if any(attempt.error_kind == UpstreamKind.RESULT_MISSING for attempt in before):
             # the vendor's cache would answer with the same result that is not there
@@ -263,7 +263,7 @@ class Jobs:
                 jobs.change_attempt(
                     tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now
                 )
-                ledger.release(tx, attempt.id, now, "cancelled before it was sent")
+                self._release(tx, attempt, "cancelled")
             elif not attempt.status.is_final:
                 jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
                 jobs.note(
@@ -276,6 +276,10 @@ class Jobs:
                     now,
                     attempt_id=attempt.id,
                 )
+
+    def _release(self, tx: Transaction, attempt: Attempt, cause: str) -> None:
+        outcome = attempt.status.value if attempt.status.is_final else "cancelled"
+        ledger.release(tx, attempt.id, self._clock(), cause, outcome)
 
 
 def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:

@@ -151,6 +151,17 @@ def share_sentence(quote: Quote) -> str:
     return ""
 
 
+def limit_shares(quote: Quote) -> tuple[tuple[LimitUse, int, float | None], ...]:
+    """Of each limit that it touches: its use, how much is asked, and the share of what is left.
+
+    The share is None when nothing is left.
+    """
+    asked = [(use, quote.ask.of(use.limit)) for use in quote.limits]
+    return tuple(
+        (use, wanted, wanted / use.left if use.left else None) for use, wanted in asked if wanted
+    )
+
+
 def _why_not_by_link(url: str, mode: Mode, plan: RoutePlan) -> str:
     if url and any(a.engine is EngineName.LOCAL for a in plan.attempts):
         return "a link is fetched by LlamaParse, and the plan is to do without it"
@@ -178,17 +189,6 @@ def _parsed_before(upload: Upload, earlier: Job) -> str:
             " if what it leads to has changed"
         )
     return f"already parsed on {day}: open its result"
-
-
-def limit_shares(quote: Quote) -> tuple[tuple[LimitUse, int, float | None], ...]:
-    """Of each limit that it touches: its use, how much is asked, and the share of what is left.
-
-    The share is None when nothing is left.
-    """
-    asked = [(use, quote.ask.of(use.limit)) for use in quote.limits]
-    return tuple(
-        (use, wanted, wanted / use.left if use.left else None) for use, wanted in asked if wanted
-    )
 
 
 def _with_note(line: QuoteLine, note: str) -> QuoteLine:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from core.clock import Clock
 from core.domain.budgets import EVERYTHING, Unit, Window
 from core.domain.jobs import Actor
-from core.domain.money import usd_from_micros
+from core.domain.money import ANY, usd_from_micros
 from core.errors import ConsoleError, SettingsError
 from core.settings import REGIONS, Settings
 from core.store import Store, limits, workers
@@ -104,6 +104,12 @@ class Setup:
         except SettingsError:
             return self._settings
         return self._settings.model_copy(update={name: getattr(checked, name) for name in values})
+
+    def plan(self) -> str:
+        """The vendor's plan that was set for prices and the statement; ``*`` when none was."""
+        with self._store.read() as tx:
+            setting = stored.all_settings(tx).get("plan")
+        return setting.value if setting is not None else ANY
 
     def overrides(self) -> tuple[Override, ...]:
         """Every variable that is set but does not count, by what and by whom."""

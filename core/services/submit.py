@@ -16,7 +16,7 @@ from core.domain.budgets import book_of
 from core.domain.documents import Document, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
 from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
-from core.domain.money import Price, Tier
+from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
 from core.pipeline.admission import Rules, admit
@@ -185,6 +185,7 @@ class Submissions:
                 job = _job(submission, line, position)
                 jobs.add_job(tx, job, options_key(job.options), actor)
                 admitted.append(admit(tx, job, self._rules(), actor, now))
+            _note_avoided(tx, quote, submission, self._rules(), now)
         for job in admitted:
             self._log.info(
                 "job made", job_id=job.id, status=job.status, correlation_id=job.correlation_id
@@ -229,6 +230,31 @@ def _price(tx: Transaction, rules: Rules, now: datetime) -> Price | None:
         return rules.price(tx, now)
     except PriceMissing:
         return None
+
+
+def _note_avoided(
+    tx: Transaction, quote: Quote, submission: Submission, rules: Rules, now: datetime
+) -> None:
+    """What was handed over and not parsed again counts as saved."""
+    for position, line in enumerate(quote.lines):
+        document = line.upload.document
+        is_there = line.upload.same_as or line.earlier is not None
+        if line.will_parse or not document.is_parsable or not is_there or quote.price is None:
+            continue
+        pages = document.page_count or 0
+        worth = quote.price.usd(quote.price.credits(quote.tier, pages))
+        whose = ledger.Reservation(
+            job_id=submission.id,
+            attempt_id=f"{submission.id}:{position}",
+            mode=quote.mode,
+            tier=quote.tier,
+            actor=submission.actor,
+            credits=0,
+            micros=0,
+            team=quote.team,
+            pages=pages,
+        )
+        ledger.note_avoided(tx, whose, usd_to_micros(worth), now, rules.timezone, line.note)
 
 
 def _still_priced(tx: Transaction, quote: Quote, rules: Rules, now: datetime) -> None:

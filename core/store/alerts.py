@@ -1,14 +1,27 @@
 """What leads were told about money, once each, and where it is sent to."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
 from core.store.tables import AlertRow, AlertTargetRow
 
-__all__ = ["Alert", "Target", "add_target", "recent", "record", "remove_target", "targets", "tried"]
+__all__ = [
+    "Alert",
+    "Target",
+    "add_target",
+    "has_unsent",
+    "known",
+    "recent",
+    "record",
+    "remove_target",
+    "targets",
+    "tried",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +56,41 @@ class Target:
 
 
 def record(tx: Transaction, alert: Alert) -> bool:
-    """Put an alert on record; false when the same was said before. Must run in a write transaction."""
+    """Put an alert on record, to be sent; false when the same was said before."""
     if tx.get(AlertRow, alert.key) is not None:
         return False
-    tx.add(AlertRow(**{name: getattr(alert, name) for name in AlertRow.model_fields}))
-    tx.flush()
+    facts = {field.name: getattr(alert, field.name) for field in fields(Alert)}
+    try:
+        with tx.begin_nested():
+            tx.add(AlertRow(**facts, sent_at=None))
+    except IntegrityError:
+        return False  # another process said it at the same moment
     return True
+
+
+def known(tx: Transaction, keys: Sequence[str]) -> frozenset[str]:
+    """Which of these are on record already."""
+    return frozenset(tx.exec(select(AlertRow.key).where(col(AlertRow.key).in_(list(keys)))))
+
+
+def has_unsent(tx: Transaction) -> bool:
+    """Whether there is an alert that nobody sent yet."""
+    query = select(AlertRow.key).where(col(AlertRow.sent_at).is_(None)).limit(1)
+    return tx.exec(query).first() is not None
+
+
+def take_unsent(tx: Transaction, at: datetime) -> tuple[Alert, ...]:
+    """The alerts that nobody sent yet, oldest first; they count as sent from now on."""
+    query = select(AlertRow).where(col(AlertRow.sent_at).is_(None)).order_by(col(AlertRow.at))
+    if tx.get_bind().dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    taken = []
+    for row in tx.exec(query):
+        row.sent_at = at
+        tx.add(row)
+        taken.append(_alert(row))
+    tx.flush()
+    return tuple(taken)
 
 
 def recent(tx: Transaction, book: str, *, limit: int = 20) -> tuple[Alert, ...]:
@@ -56,10 +98,7 @@ def recent(tx: Transaction, book: str, *, limit: int = 20) -> tuple[Alert, ...]:
     query = (
         select(AlertRow).where(AlertRow.book == book).order_by(col(AlertRow.at).desc()).limit(limit)
     )
-    return tuple(
-        Alert(**{name: getattr(row, name) for name in AlertRow.model_fields})
-        for row in tx.exec(query)
-    )
+    return tuple(_alert(row) for row in tx.exec(query))
 
 
 def targets(tx: Transaction) -> tuple[Target, ...]:
@@ -91,3 +130,7 @@ def tried(tx: Transaction, name: str, problem: str, at: datetime) -> None:
     if row is not None:
         row.tried_at, row.problem = at, problem
         tx.add(row)
+
+
+def _alert(row: AlertRow) -> Alert:
+    return Alert(**{field.name: getattr(row, field.name) for field in fields(Alert)})

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, update
@@ -47,6 +48,7 @@ __all__ = [
     "latest_runs",
     "newest_try",
     "note",
+    "replan",
     "stages",
     "submission",
     "submission_by_key",
@@ -325,6 +327,18 @@ def update_job(tx: Transaction, job_id: str, **facts: object) -> None:
     row = _job_row(tx, job_id, lock=True)
     for name, value in facts.items():
         setattr(row, name, value)
+    tx.add(row)
+    tx.flush()
+
+
+def replan(  # noqa: PLR0913 - a plan, and what it costs
+    tx: Transaction, job_id: str, tier: Tier, plan: RoutePlan, usd: Decimal, options_key: str
+) -> None:
+    """Give a job that has sent nothing another plan, in a new generation."""
+    row = _job_row(tx, job_id, lock=True)
+    row.tier, row.options_key, row.generation = tier, options_key, row.generation + 1
+    row.plan, row.is_provisional = _plan_to_json(plan), plan.is_provisional
+    row.estimated_credits, row.estimated_micros = plan.credits, usd_to_micros(usd)
     tx.add(row)
     tx.flush()
 

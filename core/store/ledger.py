@@ -40,6 +40,7 @@ __all__ = [
     "entries_of",
     "is_reserved",
     "lock",
+    "note_avoided",
     "release",
     "reserve",
     "spent_since",
@@ -245,6 +246,40 @@ def release(
         return False
     what = Bill(0, outcome, was_sent=False, cause=cause)
     return bill(tx, attempt_id, what, PriceBook(()), at) is not None
+
+
+def note_avoided(  # noqa: PLR0913 - whose saving, how much of it, when and where it counts
+    tx: Transaction, wanted: Reservation, saved_micros: int, at: datetime, timezone: str, cause: str
+) -> None:
+    """Put on record what was not parsed because its result was there: nothing is reserved or settled."""
+    book = book_of(wanted.mode)
+    lock(tx, book)
+    hour = window_key(Window.HOUR, at, timezone).removeprefix("hour:")
+    nothing = dict.fromkeys(
+        (n for n in LedgerRow.model_fields if n.startswith(("reserved_", "settled_"))), 0
+    )
+    whose = {
+        name: getattr(wanted, name)
+        for name in ("job_id", "attempt_id", "mode", "service", "engine", "tier", "team", "actor")
+    }
+    row = LedgerRow(
+        **{
+            **nothing,
+            **whose,
+            "kind": "release",
+            "book": book,
+            "outcome": "avoided",
+            "is_repeat": False,
+            "pages": wanted.pages,
+            "saved_micros": saved_micros,
+            "hour": hour,
+            "day": hour[:10],
+            "cause": cause,
+            "reserved_at": at,
+            "at": at,
+        }
+    )
+    balances.post(tx, row)
 
 
 def billed_credits(tx: Transaction, job_id: str) -> int | None:

@@ -380,6 +380,7 @@ class AlertRow(SQLModel, table=True):
     what: str
     next_step: str
     at: datetime = Field(index=True)
+    sent_at: datetime | None = Field(index=True)
 
 
 class AlertTargetRow(SQLModel, table=True):

@@ -11,6 +11,12 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._jobs = Gauge("parsedeck_jobs", "Jobs by state", ["state"], registry=self.registry)
+        self._money = Gauge(
+            "parsedeck_limit",
+            "Limits over everything by book (real, mock), window and unit: limit, reserved, settled",
+            ["book", "window", "unit", "part"],
+            registry=self.registry,
+        )
         self._webhooks = Counter(
             "parsedeck_webhooks",
             "Webhook deliveries by verdict",
@@ -43,6 +49,11 @@ class Metrics:
         """How many jobs stand where now."""
         for state, count in counts.items():
             self._jobs.labels(state).set(count)
+
+    def set_money(self, book: str, window: str, unit: str, amounts: dict[str, float]) -> None:
+        """What of a limit over everything is reserved, settled, and what it is; dollars or submits."""
+        for part, amount in amounts.items():
+            self._money.labels(book, window, unit, part).set(amount)
 
     def text(self) -> bytes:
         """The exposition format."""

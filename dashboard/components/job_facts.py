@@ -6,7 +6,7 @@ from core.console import Console
 from core.domain.jobs import Actor
 from core.domain.routing import Mode
 from core.services.jobs import JobView, file_stem
-from dashboard.components import job_actions
+from dashboard.components import decide, job_actions
 from dashboard.wording import ago, duration, engine_name, money, plain, sign_of, tier_name
 
 __all__ = ["show"]
@@ -33,6 +33,7 @@ def show(view: JobView, console: Console, actor: Actor) -> None:
     if job.reason:
         st.warning(plain(f"{job.reason} {job.next_step}".strip()), icon=":material/info:")
     with st.container(horizontal=True):
+        decide.button(job, "facts")
         if job.status.has_result:
             _downloads(view, console)
         job_actions.show([job], console, actor)

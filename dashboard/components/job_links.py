@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.domain.jobs import Job
+from dashboard.components import decide
 from dashboard.wording import plain, sign_of
 
 __all__ = ["show"]
@@ -20,3 +21,4 @@ def show(jobs: Sequence[Job], *, key: str, notes: Mapping[str, str] | None = Non
             why = f"{job.reason} {job.next_step}".strip() or (notes or {}).get(job.id, "")
             if why:
                 st.caption(plain(why))
+            decide.button(job, key)

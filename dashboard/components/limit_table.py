@@ -13,7 +13,10 @@ from core.services.limits import LimitLine, limit_words
 from core.store.limits import LimitChange
 from dashboard.wording import money
 
-__all__ = ["amount", "history", "left", "show"]
+__all__ = ["amount", "exact", "history", "left", "show"]
+
+
+_MICROS_PER_CENT = 10_000
 
 
 def amount(unit: Unit, value: int | None) -> str:
@@ -21,6 +24,13 @@ def amount(unit: Unit, value: int | None) -> str:
     if value is None:
         return "–"
     return money(Decimal(value) / 1_000_000) if unit is Unit.USD else f"{value:,} submits"
+
+
+def exact(unit: Unit, value: int | None) -> str:
+    """A limit itself is not rounded: ``$0.01`` would not be what holds."""
+    if value is None or unit is Unit.SUBMITS or value % _MICROS_PER_CENT == 0:
+        return amount(unit, value)
+    return f"${Decimal(value) / 1_000_000:,.4f}"
 
 
 def left(use: LimitUse) -> str:
@@ -33,7 +43,7 @@ def show(lines: Sequence[LimitLine], mode: Mode, now: datetime, timezone: str) -
     rows = [
         {
             "limit": limit_words(*line.use.limit.key),
-            "amount": amount(line.use.limit.unit, line.use.limit.amount),
+            "amount": exact(line.use.limit.unit, line.use.limit.amount),
             "used": min(1.0, line.use.used / line.use.limit.amount),
             "settled": amount(line.use.limit.unit, line.use.settled),
             "reserved": amount(line.use.limit.unit, line.use.reserved),
@@ -70,8 +80,8 @@ def history(changes: Sequence[LimitChange]) -> None:
             "when": f"{change.at:%d %b %H:%M}",
             "who": change.actor,
             "limit": limit_words(change.scope, change.window, change.unit),
-            "before": amount(change.unit, change.before),
-            "after": amount(change.unit, change.after),
+            "before": exact(change.unit, change.before),
+            "after": exact(change.unit, change.after),
             "until": f"{change.expires_at:%d %b %H:%M}" if change.expires_at else "changed again",
             "why": change.reason,
         }

@@ -78,7 +78,7 @@ def sum_line(quote: Quote) -> str:
 def shares_line(quote: Quote) -> str:
     """What it takes of what is left of each limit, in one line."""
     return " · ".join(
-        f"{'over' if share is None or share > 1 else f'{share:.0%}'} of what is left of the "
+        f"{'more than' if share is None or share > 1 else f'{share:.0%} of what'} is left of the "
         f"{limit_words(*use.limit.key)}"
         for use, _asked, share in limit_shares(quote)
     )

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.boundary import explained
-from dashboard.components import header, job_facts, page_reader, timeline
+from dashboard.components import decide, header, job_facts, page_reader, receipt, timeline
 from dashboard.runtime import actor, get_console
 
 console = get_console()
@@ -23,7 +23,9 @@ def live() -> None:
             st.rerun()
 
 
+decide.dialog(console, actor())
 live()
 if view.job.result_blob:
     page_reader.show(view, console)
+receipt.show(console.receipts.of_job(job_id))
 timeline.show(view.timeline, view.deliveries)

@@ -1,6 +1,13 @@
 """Limits: what may be spent, what is left of it, and who changed it why."""
 
-from dashboard.components import header, limit_editor, limit_table, price_book
+from dashboard.components import (
+    alert_targets,
+    drift_table,
+    header,
+    limit_editor,
+    limit_table,
+    price_book,
+)
 from dashboard.runtime import actor, get_console
 
 console = get_console()
@@ -11,3 +18,5 @@ limit_table.show(lines, mode, console.clock(), console.rules().timezone)
 limit_editor.show(console, mode, lines, actor())
 limit_table.history(console.limits.history(mode))
 price_book.show(console.prices, actor())
+alert_targets.show(console.alerts, actor())
+drift_table.show(console.drift, console.prices.today(), actor())

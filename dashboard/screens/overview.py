@@ -6,6 +6,7 @@ from core.domain.jobs import JobStatus
 from core.store.jobs import JobFilter
 from dashboard.boundary import explained
 from dashboard.components import (
+    decide,
     header,
     job_links,
     job_table,
@@ -55,4 +56,5 @@ def live() -> None:
             samples.invite()
 
 
+decide.dialog(console, actor())
 live()

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.boundary import explained
-from dashboard.components import header, submission_progress
+from dashboard.components import decide, header, submission_progress
 from dashboard.runtime import actor, get_console
 
 console = get_console()
@@ -19,5 +19,6 @@ def live() -> None:
         submission_progress.show(view, console, actor())
 
 
+decide.dialog(console, actor())
 live()
 st.page_link("screens/submit.py", label="Submit more documents", icon=":material/upload_file:")

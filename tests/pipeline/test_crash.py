@@ -17,6 +17,8 @@ from sqlalchemy import update
 from core.console import Console
 from core.domain.jobs import JobStatus
 from core.simulator import SimulatorConfig
+from core.store import balances
+from core.store import ledger as money
 from core.store.tables import WorkerRow
 from tests.factories import finished, submitted, wait_until
 
@@ -73,6 +75,15 @@ def _each_finished_and_submitted_once(
     assert [job.status for job in view.jobs] == [JobStatus.COMPLETE] * count
     ledger = httpx.get(f"{console.simulator_url}/__simulator/ledger").json()
     assert len(ledger["jobs"]) == count
+    with console.store.write() as tx:
+        for book in ("real", "mock"):
+            money.lock(tx, book)
+        # the money fits too: every sum is what the entries say, and each job settled once
+        assert balances.differences(tx) == ()
+        for job in view.jobs:
+            kinds = [entry.kind for entry in money.entries_of(tx, job.id)]
+            assert kinds.count("reserve") == 1
+            assert kinds.count("settle") <= 1
 
 
 def _five_in_flight(console: Console) -> Callable[[], None]:

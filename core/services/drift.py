@@ -1,0 +1,175 @@
+"""Drift: what was estimated, what jobs reported, what was billed; and what follows when they part."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from core.clock import Clock
+from core.domain.budgets import book_of
+from core.domain.jobs import Actor
+from core.domain.money import PriceKind
+from core.domain.routing import Mode
+from core.errors import NotAllowed
+from core.pipeline.admission import FROZEN, Rules
+from core.store import Store, alerts, jobs, ledger, prices, rollups, usage
+from core.store import settings as stored
+from core.store.alerts import Alert
+from core.store.settings import StoredSetting
+from core.store.usage import DayOfUsage, UsageRecord
+
+__all__ = ["Drift", "Statement"]
+
+_SHARE, _FREEZES, _PLAN = "drift_share", "drift_freezes", "plan"
+_SHARE_AT_FIRST = Decimal("0.05")
+_SYSTEM = "system:drift"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One month as the vendor would bill it: the plan's fee, and what goes beyond its credits."""
+
+    month: date
+    plan: str
+    credits: int
+    included: int
+    fee_usd: Decimal
+    usd_per_credit: Decimal
+
+    @property
+    def over_credits(self) -> int:
+        """Credits that the plan does not include."""
+        return max(0, self.credits - self.included)
+
+    @property
+    def total_usd(self) -> Decimal:
+        """Fee and what goes beyond."""
+        return self.fee_usd + self.over_credits * self.usd_per_credit
+
+
+class Drift:
+    """Takes in usage metrics, corrects the ledger by them, and says how far they are apart."""
+
+    def __init__(self, store: Store, rules: Callable[[], Rules], clock: Clock) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+
+    def take_in(self, records: Sequence[UsageRecord]) -> int:
+        """Store the vendor's records; what they bill differently is adjusted. How many jobs that were.
+
+        Records come again and again: each counts once, by its id.
+        """
+        now, adjusted = self._clock(), 0
+        with self._store.write() as tx:
+            changed = usage.keep(tx, records, now)
+            book = prices.book(tx)
+            for vendor_job_id in changed:
+                owner = usage.owner_of(tx, vendor_job_id)
+                if owner is None:
+                    continue
+                credits_ = usage.credits_of(tx, vendor_job_id)
+                what = ledger.Bill(credits_, owner[1], was_sent=True, cause="by the usage metrics")
+                entry = ledger.bill(tx, owner[0], what, book, now)
+                if entry is not None:
+                    adjusted += 1
+                    billed = ledger.billed_credits(tx, entry.job_id)
+                    jobs.update_job(tx, entry.job_id, billed_credits=billed)
+        self._judge()
+        return adjusted
+
+    def days(self, *, back: int = 31) -> tuple[DayOfUsage, ...]:
+        """The days with usage, newest first."""
+        with self._store.read() as tx:
+            return usage.by_day(tx, self._clock().date() - timedelta(days=back))
+
+    def settings(self) -> tuple[Decimal, bool, str]:
+        """The share in percent that raises an alert, whether it freezes REAL, and the plan."""
+        with self._store.read() as tx:
+            found = {name: s.value for name, s in stored.all_settings(tx).items()}
+        share = Decimal(found.get(_SHARE, str(_SHARE_AT_FIRST)))
+        return share * 100, found.get(_FREEZES) == "yes", found.get(_PLAN, "free")
+
+    def frozen(self) -> str:
+        """Why REAL is frozen; empty when it is not."""
+        with self._store.read() as tx:
+            setting = stored.all_settings(tx).get(FROZEN)
+        return setting.value if setting is not None else ""
+
+    def lift(self, actor: Actor, reason: str) -> None:
+        """Let REAL go on. Raises ``NotAllowed`` without a reason."""
+        if not reason.strip():
+            raise NotAllowed("Lifting the freeze needs a reason.", "Say what was found.")
+        now = self._clock()
+        with self._store.write() as tx:
+            stored.unset(tx, FROZEN)
+            what = f"{actor} lets real work go on: {reason.strip()}."
+            alerts.record(tx, Alert(f"lifted:{now.isoformat()}", "real", "drift", what, "", now))
+
+    def set_share(self, percent: str, actor: Actor, *, freezes: bool) -> None:
+        """The share of drift that raises an alert, and whether it freezes REAL."""
+        try:
+            share = Decimal(percent.strip().removesuffix("%")) / 100
+        except ArithmeticError:
+            raise NotAllowed(f"{percent!r} is not a number.", "Write it like 5.") from None
+        if not share.is_finite() or not 0 < share <= 1:
+            raise NotAllowed(f"{percent} % is no share.", "Stay above 0 and at or below 100.")
+        self._store_settings({_SHARE: str(share), _FREEZES: "yes" if freezes else ""}, actor)
+
+    def set_plan(self, plan: str, actor: Actor) -> None:
+        """The plan that the statement reckons with."""
+        if plan not in {"free", "starter", "pro", "enterprise"}:
+            raise NotAllowed(f"There is no plan {plan!r}.", "Use free, starter, pro or enterprise.")
+        self._store_settings({_PLAN: plan}, actor)
+
+    def statement(self, month: date) -> Statement:
+        """The month that ``month`` is in, by the plan that was set (free when none was)."""
+        first = month.replace(day=1)
+        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        with self._store.read() as tx:
+            setting = stored.all_settings(tx).get(_PLAN)
+            plan = setting.value if setting is not None else "free"
+            book = prices.book(tx)
+            sums = rollups.by_window(
+                tx, book_of(Mode.REAL), f"day:{first}", f"day:{last}~", "service"
+            )
+            fee = book.entry(PriceKind.PLAN_FEE, last, plan)
+            included = book.entry(PriceKind.PLAN_CREDITS, last, plan)
+            price = book.on(last, region=self._rules().region, plan=plan)
+        return Statement(
+            first,
+            plan,
+            sum(s.settled_credits for s in sums),
+            int(included.amount or 0) if included is not None else 0,
+            (fee.amount or Decimal(0)) if fee is not None else Decimal(0),
+            price.usd_per_credit,
+        )
+
+    def _judge(self) -> None:
+        """Alert, once a day of usage, when bills and reports are further apart than is set."""
+        now = self._clock()
+        with self._store.write() as tx:
+            settings = stored.all_settings(tx)
+            share = settings.get(_SHARE)
+            most = Decimal(share.value) if share is not None else _SHARE_AT_FIRST
+            for day in usage.by_day(tx, now.date() - timedelta(days=31)):
+                apart = abs(day.billed - day.reported)
+                if not day.reported or Decimal(apart) / day.reported <= most:
+                    continue
+                what = (
+                    f"On {day.day:%d %b} jobs reported {day.reported:,} credits and {day.billed:,} "
+                    f"were billed for them: {apart / day.reported:.0%} apart."
+                )
+                freezes = settings.get(_FREEZES)
+                does_freeze = freezes is not None and freezes.value == "yes"
+                step = "Compare the receipts of that day with the vendor's usage page."
+                if does_freeze:
+                    step += " Real work is frozen until somebody lifts it on the Limits screen."
+                alert = Alert(f"drift:{day.day}", "real", "drift", what, step, now)
+                if alerts.record(tx, alert) and does_freeze:
+                    stored.save(tx, StoredSetting(FROZEN, what, _SYSTEM, now))
+
+    def _store_settings(self, values: dict[str, str], actor: Actor) -> None:
+        with self._store.write() as tx:
+            for name, value in values.items():
+                stored.save(tx, StoredSetting(name, value, str(actor), self._clock()))

@@ -1,0 +1,140 @@
+"""What to do about a document that a limit holds: a button on its line, and the dialog behind it."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+
+import streamlit as st
+
+from core.console import Console
+from core.domain.budgets import Unit
+from core.domain.jobs import Actor, Job, JobStatus
+from core.errors import ConsoleError
+from core.services.holds import Choice
+from core.services.limits import limit_words
+from core.store.queue import WAITS_FOR_ROOM
+from dashboard.components import limit_table
+from dashboard.wording import money, plain, tier_name
+
+__all__ = ["button", "dialog"]
+
+_ASKED = "decide"
+
+
+def button(job: Job, key: str) -> None:
+    """A button for a document that waits for room; nothing for any other."""
+    if job.status is not JobStatus.HELD or job.hold != WAITS_FOR_ROOM:
+        return
+    if st.button("Decide…", key=f"{key}-decide-{job.id}", type="tertiary"):
+        # the dialog belongs to the screen, not to the part of it that moves by itself
+        st.session_state[_ASKED] = job.id
+        st.rerun()
+
+
+def dialog(console: Console, actor: Actor) -> None:
+    """The dialog, when a button asked for it."""
+    job_id = st.session_state.pop(_ASKED, "")
+    if job_id:
+        _decide(console, job_id, actor)
+
+
+@st.dialog("Over a limit", width="medium")
+def _decide(console: Console, job_id: str, actor: Actor) -> None:
+    try:
+        choice = console.holds.choice(job_id)
+    except ConsoleError as error:
+        st.info(f"{error.what} {error.next_step}", icon=":material/info:")
+        return
+    st.markdown(
+        f"**{plain(choice.job.name)}** · {money(choice.job.estimated_usd)}".replace("$", "\\$")
+    )
+    _why(choice)
+    _wait(choice)
+    _cheaper(console, choice, actor)
+    if choice.can_go_local and st.button(
+        "Let the local engine stand in, free and provisional", key="decide-local"
+    ):
+        _do(lambda: console.holds.go_local(job_id, actor))
+    _lead(console, choice, actor)
+
+
+def _why(choice: Choice) -> None:
+    words = choice.refusal.words if choice.refusal is not None else choice.job.reason
+    st.warning(plain(words), icon=":material/hourglass_top:")
+
+
+def _wait(choice: Choice) -> None:
+    st.markdown("**Wait**")
+    if choice.opens_at is not None:
+        order = f"{choice.ahead} wait before it" if choice.ahead else "it is the first in the queue"
+        st.markdown(
+            f"It starts by itself at {choice.opens_at:%H:%M on %d %b} at the latest; {order}."
+        )
+    elif choice.refusal is not None:
+        st.markdown(
+            "Waiting does not help: it is larger than a whole window. It blocks nobody else."
+        )
+    taken = [
+        f"{limit_table.amount(use.limit.unit, use.used)} of {limit_table.amount(use.limit.unit, use.limit.amount)} "
+        f"{limit_words(*use.limit.key)}"
+        for use in choice.next_window
+        if use.used
+    ]
+    if taken:
+        noun = "document takes" if choice.waiting == 1 else "documents take"
+        st.caption(
+            f"The {choice.waiting} waiting {noun} of the next window: {'; '.join(taken)}.".replace(
+                "$", "\\$"
+            )
+        )
+
+
+def _cheaper(console: Console, choice: Choice, actor: Actor) -> None:
+    if not choice.offers:
+        return
+    st.markdown("**Pay less**")
+    with st.container(horizontal=True):
+        for offer in choice.offers:
+            when = "starts now" if offer.starts_now else "waits too"
+            label = f"{tier_name(offer.tier)}, {money(offer.usd)}, {when}".replace("$", "\\$")
+            if st.button(label, key=f"decide-{offer.tier.value}"):
+                _do(partial(console.holds.cheaper, choice.job.id, offer.tier, actor))
+
+
+def _lead(console: Console, choice: Choice, actor: Actor) -> None:
+    st.markdown("**Ask a lead, or decide as one**")
+    reason = st.text_input("Why", key="decide-reason", placeholder="so that others understand it")
+    with st.container(horizontal=True):
+        if st.button("Ask a lead", key="decide-ask"):
+            _do(lambda: console.holds.ask(choice.job.id, reason or "", actor))
+        if st.button("Approve this one", key="decide-approve", type="primary"):
+            _do(lambda: console.holds.approve([choice.job.id], reason or "", actor))
+    if choice.refusal is not None:
+        _raise(console, choice, reason or "", actor)
+    st.caption(f"You act as {actor}. There is no login yet: anyone at this machine can approve.")
+
+
+def _raise(console: Console, choice: Choice, reason: str, actor: Actor) -> None:
+    """A raise in place: just enough for this one, for some hours."""
+    refusal = choice.refusal
+    if refusal is None:
+        return
+    limit = refusal.limit
+    enough = limit.amount + refusal.over
+    text = str(Decimal(enough) / 1_000_000) if limit.unit is Unit.USD else str(enough)
+    shown = limit_table.exact(limit.unit, enough)
+    label = f"Raise to {shown} {limit_words(*limit.key).split(' ', 1)[1]} for 4 hours".replace(
+        "$", "\\$"
+    )
+    if st.button(label, key="decide-raise"):
+        mode = choice.job.mode
+        _do(lambda: console.limits.change(mode, limit.key, text, actor, reason, hours=4))
+
+
+def _do(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except ConsoleError as error:
+        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        return
+    st.rerun()

@@ -1,0 +1,77 @@
+"""Estimated, reported and billed by day; the freeze; the month's statement."""
+
+from datetime import date
+
+import pandas as pd
+import streamlit as st
+
+from core.domain.jobs import Actor
+from core.errors import ConsoleError
+from core.services.drift import Drift
+from dashboard.wording import money, plain
+
+__all__ = ["show"]
+
+
+def show(drift: Drift, today: date, actor: Actor) -> None:
+    """What the usage metrics said, beside what Parsedeck thought; real money only."""
+    frozen = drift.frozen()
+    if frozen:
+        st.error(plain(f"Real work is frozen. {frozen}"), icon=":material/ac_unit:")
+        reason = st.text_input("Why it may go on", key="lift-reason")
+        if st.button("Lift the freeze", key="lift"):
+            _lift(drift, reason or "", actor)
+    days = drift.days()
+    st.subheader("Drift", anchor=False)
+    if not days:
+        st.caption("No usage metrics were taken in yet: what jobs report is what counts.")
+    else:
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "day (UTC)": f"{day.day:%d %b}",
+                    "estimated": day.estimated,
+                    "reported": day.reported,
+                    "billed": day.billed,
+                    "outside Parsedeck": day.outside,
+                }
+                for day in days
+            ),
+            hide_index=True,
+            key="drift",
+        )
+        st.caption(f"Credits of real work; {len(days)} days with usage.")
+    if st.button("Drift and plan…", key="drift-settings"):
+        _settings(drift, actor)
+    bill = drift.statement(today)
+    words = (
+        f"{bill.month:%B %Y}, plan {bill.plan}: fee {money(bill.fee_usd)}, {bill.credits:,} credits of "
+        f"{bill.included:,} included, {bill.over_credits:,} beyond: {money(bill.total_usd)} in all."
+    )
+    st.caption(words.replace("$", "\\$"))
+
+
+def _lift(drift: Drift, reason: str, actor: Actor) -> None:
+    try:
+        drift.lift(actor, reason)
+    except ConsoleError as error:
+        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        return
+    st.rerun()
+
+
+@st.dialog("Drift and plan")
+def _settings(drift: Drift, actor: Actor) -> None:
+    percent, freezes, plan = drift.settings()
+    share = st.text_input("Percent apart that is told", value=f"{percent:g}", key="drift-share")
+    freeze = st.toggle("Freeze real work then", value=freezes, key="drift-freeze")
+    plans = ("free", "starter", "pro", "enterprise")
+    chosen = st.selectbox("Plan", plans, index=plans.index(plan), key="drift-plan")
+    if st.button("Store", type="primary", key="drift-store"):
+        try:
+            drift.set_share(share or "", actor, freezes=freeze)
+            drift.set_plan(chosen or plan, actor)
+        except ConsoleError as error:
+            st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+            return
+        st.rerun()
