@@ -31,6 +31,7 @@ from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.deliveries import Deliveries
 from core.services.jobs import Jobs
 from core.services.modes import Modes
+from core.services.routes import Routes
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
@@ -106,6 +107,7 @@ class Console:
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
+        self.routes = Routes(self.store, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -116,6 +118,7 @@ class Console:
             max_upload_bytes=settings.max_upload_mb * 1024 * 1024,
             is_configured=has_key,
             clock=clock,
+            policy=self.routes.policy,
         )
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock

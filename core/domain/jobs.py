@@ -185,6 +185,7 @@ class Attempt:
     cancel_requested_by: str = ""
     version: str = ""
     retry_of: str = ""
+    is_provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

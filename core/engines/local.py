@@ -308,6 +308,8 @@ def _page_profile(page: ReadPage) -> PageProfile:
         needs_ocr=bool(facts and facts.needs_ocr),
         is_complex=bool(layout),
         reasons=(*(tuple(facts.reasons) if facts else ()), *layout),
+        columns=facts.layout.column_count if facts and facts.layout else None,
+        figure_share=round(facts.layout.figure_coverage, 3) if facts and facts.layout else None,
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.clock import new_id
 from core.domain.budgets import Limit
-from core.domain.documents import page_ranges
+from core.domain.documents import EngineName, page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import usd_to_micros
 from core.store import Transaction, jobs, ledger
@@ -121,11 +121,12 @@ def _open(tx: Transaction, job: Job, actor: Actor, now: datetime) -> tuple[Attem
             status=AttemptStatus.PLANNED,
             created_at=now,
             estimated_credits=planned.credits,
+            is_provisional=planned.is_provisional,
         )
         for number, planned in enumerate(job.plan.attempts, start=1)
     )
-    for attempt in opened:
-        jobs.add_attempt(tx, attempt, actor, job.plan.reason)
+    for attempt, planned in zip(opened, job.plan.attempts, strict=True):
+        jobs.add_attempt(tx, attempt, actor, planned.reason or job.plan.reason)
     return opened
 
 
@@ -149,6 +150,7 @@ def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, w
             actor=str(actor),
             credits=attempt.estimated_credits,
             micros=usd_to_micros(per_credit * attempt.estimated_credits),
+            submits=0 if attempt.engine is EngineName.LOCAL else 1,
         )
         refusal = ledger.reserve(tx, wanted, rules.limits, now, rules.timezone)
         if refusal:

@@ -1,6 +1,7 @@
 """The price before the button is pressed."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -9,10 +10,11 @@ from core.domain.budgets import LimitUse, Unit, Window
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
-from core.domain.money import PriceBook, Tier
+from core.domain.money import PriceBook, Tier, usd_to_micros
+from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
 
-__all__ = ["Quote", "QuoteLine", "Upload", "quote_line", "share_sentence"]
+__all__ = ["Quote", "QuoteLine", "Upload", "quote_line", "share_sentence", "taken_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class QuoteLine:
-    """What will be done with one upload, and for how much. ``note`` says why nothing is."""
+    """What will be done with one upload, and for how much. ``note`` says why nothing is.
+
+    ``full_usd`` is what all its pages would cost at the tier that was asked for.
+    """
 
     upload: Upload
     plan: RoutePlan | None
@@ -39,6 +44,7 @@ class QuoteLine:
     by_tier: dict[Tier, Decimal]
     earlier: Job | None = None
     note: str = ""
+    full_usd: Decimal = Decimal(0)
 
     @property
     def will_parse(self) -> bool:
@@ -83,6 +89,9 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     is_configured: bool,
     earlier: Job | None,
     parse_again: bool = False,
+    policy: RoutePolicy = RoutePolicy(),  # noqa: B008 - frozen
+    vendor_trouble: str = "",
+    limits: tuple[LimitUse, ...] = (),
 ) -> QuoteLine:
     """The line for one upload."""
     nothing = QuoteLine(upload, None, 0, Decimal(0), {}, earlier)
@@ -102,6 +111,10 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 price=price,
                 vendor_is_configured=is_configured,
                 max_pages=upload.max_pages or MAX_PAGES_UNKNOWN,
+                pages=upload.document.pages,
+                policy=policy,
+                vendor_trouble=vendor_trouble,
+                limits=limits,
             )
         )
         for each in Tier
@@ -112,7 +125,26 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         return _with_note(nothing, in_the_way)
     by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
     note = "" if upload.document.page_count else _ceiling(upload)
-    return QuoteLine(upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note)
+    pages = upload.document.page_count or upload.max_pages or MAX_PAGES_UNKNOWN
+    full = price.usd(price.credits(tier, pages))
+    return QuoteLine(
+        upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note, full
+    )
+
+
+def taken_by(limits: tuple[LimitUse, ...], lines: Sequence[QuoteLine]) -> tuple[LimitUse, ...]:
+    """The limits as they stand once these lines are reserved."""
+    micros = sum(usd_to_micros(line.usd) for line in lines)
+    submits = sum(
+        attempt.engine is EngineName.LLAMAPARSE
+        for line in lines
+        if line.plan is not None
+        for attempt in line.plan.attempts
+    )
+    return tuple(
+        replace(use, reserved=use.reserved + (micros if use.limit.unit is Unit.USD else submits))
+        for use in limits
+    )
 
 
 def share_sentence(quote: Quote) -> str:

@@ -16,10 +16,11 @@ from core.domain.documents import Document, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
 from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
 from core.domain.money import BUILT_IN_PRICES, PriceBook, Tier
+from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.errors import DocumentRefused, NotAllowed, RefusalReason
 from core.pipeline.admission import Rules, admit
-from core.services.quotes import Quote, QuoteLine, Upload, quote_line
+from core.services.quotes import Quote, QuoteLine, Upload, quote_line, taken_by
 from core.store import Store, documents, jobs, ledger
 from core.telemetry import log
 
@@ -52,6 +53,8 @@ class Submissions:
         max_upload_bytes: int,
         is_configured: bool,
         clock: Clock,
+        policy: Callable[[], RoutePolicy] = RoutePolicy,
+        trouble: Callable[[], str] = str,
         prices: PriceBook = BUILT_IN_PRICES,
     ) -> None:
         self._store = store
@@ -62,6 +65,8 @@ class Submissions:
         self._max_bytes = max_upload_bytes
         self._is_configured = is_configured
         self._clock = clock
+        self._policy = policy
+        self._trouble = trouble
         self._prices = prices
         self._log = log("submit")
 
@@ -118,9 +123,13 @@ class Submissions:
     ) -> Quote:
         """The price of parsing these, line by line; spends and stores nothing."""
         now, rules = self._clock(), self._rules()
+        is_hybrid = mode is Mode.HYBRID
+        policy = self._policy() if is_hybrid else RoutePolicy()
+        trouble = self._trouble() if is_hybrid else ""
         seen: dict[str, str] = {}
         lines: list[QuoteLine] = []
         with self._store.read() as tx:
+            limits: tuple[LimitUse, ...] = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
             for upload in uploads:
                 sha = upload.document.sha256
                 same_as = seen.get(sha, "") if upload.document.is_parsable else ""
@@ -138,9 +147,12 @@ class Submissions:
                         is_configured=self._is_configured,
                         earlier=earlier,
                         parse_again=parse_again,
+                        policy=policy,
+                        vendor_trouble=trouble,
+                        # what the documents before this one take is not left for it
+                        limits=taken_by(limits, lines),
                     )
                 )
-            limits: tuple[LimitUse, ...] = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
         return Quote(mode, tier, tuple(lines), limits, now)
 
     def submit(self, quote: Quote, actor: Actor, key: str) -> Submission:

@@ -269,7 +269,7 @@ def unfinished(
 def earlier_result(
     tx: Transaction, sha256: str, options_key: str, modes: Sequence[Mode]
 ) -> Job | None:
-    """The newest finished job with the same bytes and options."""
+    """The newest finished job with the same bytes and options, and no stand-in in its result."""
     query = (
         select(JobRow)
         .where(
@@ -277,6 +277,7 @@ def earlier_result(
             JobRow.options_key == options_key,
             col(JobRow.mode).in_(list(modes)),
             JobRow.status == JobStatus.COMPLETE,
+            col(JobRow.is_provisional).is_(False),
         )
         .order_by(col(JobRow.created_at).desc())
     )
@@ -603,6 +604,8 @@ def _plan_to_json(plan: RoutePlan) -> dict[str, Any]:
                 "tier": a.tier,
                 "target_pages": list(a.target_pages),
                 "credits": a.credits,
+                "reason": a.reason,
+                "is_provisional": a.is_provisional,
             }
             for a in plan.attempts
         ],
@@ -613,10 +616,15 @@ def _plan_from_json(plan: dict[str, Any]) -> RoutePlan:
     return RoutePlan(
         attempts=tuple(
             PlannedAttempt(
-                EngineName(a["engine"]), Tier(a["tier"]), tuple(a["target_pages"]), a["credits"]
+                EngineName(a["engine"]),
+                Tier(a["tier"]),
+                tuple(a["target_pages"]),
+                a["credits"],
+                a.get("reason", ""),
+                # plans of the first versions say it of the whole
+                a.get("is_provisional", plan["is_provisional"]),
             )
             for a in plan["attempts"]
         ),
         reason=plan["reason"],
-        is_provisional=plan["is_provisional"],
     )

@@ -15,6 +15,7 @@ __all__ = [
     "LedgerRow",
     "ModeRow",
     "PaceRow",
+    "PolicyRow",
     "SettingRow",
     "SubmissionRow",
     "TransitionRow",
@@ -127,6 +128,7 @@ class AttemptRow(SQLModel, table=True):
     cancel_requested_by: str
     version: str
     retry_of: str
+    is_provisional: bool = False
 
 
 class TransitionRow(SQLModel, table=True):
@@ -274,3 +276,15 @@ class PaceRow(SQLModel, table=True):
     key: str = Field(primary_key=True)
     turns: list[float] = Field(sa_column=Column(JSON, nullable=False))
     not_before: float
+
+
+class PolicyRow(SQLModel, table=True):
+    """The rules of HYBRID as somebody set them; the newest are in force."""
+
+    __tablename__ = "policy"
+
+    id: int | None = Field(default=None, primary_key=True)
+    rules: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    actor: str
+    reason: str
+    at: datetime

@@ -3,11 +3,13 @@
 import pandas as pd
 import streamlit as st
 
+from core.domain.documents import EngineName
 from core.domain.money import Tier
+from core.domain.routing import Mode
 from core.services.quotes import Quote, QuoteLine
-from dashboard.wording import money, plain, tier_name
+from dashboard.wording import engine_name, money, plain, tier_name
 
-__all__ = ["show", "tier_prices"]
+__all__ = ["reasons", "show", "tier_prices"]
 
 _NAMED = 5
 
@@ -24,9 +26,9 @@ def show(quote: Quote) -> None:
             "document": line.upload.name,
             "pages": line.upload.document.page_count,
             "need OCR": len(line.upload.document.pages_needing_ocr) if line.will_parse else None,
-            "plan": _plan(line, quote.tier),
+            "plan": _plan(line, quote.mode),
             "price": money(line.usd) if line.will_parse else "$0.00",
-            "note": line.note,
+            "note": _note(line, quote.tier),
         }
         for line in quote.lines
     ]
@@ -42,6 +44,15 @@ def show(quote: Quote) -> None:
     )
 
 
+def reasons(quote: Quote) -> list[str]:
+    """Why pages go where they go, a line per document that is not simply sent as a whole."""
+    return [
+        f"{line.upload.name}: {line.plan.reason}"
+        for line in quote.parsable
+        if line.plan is not None and (len(line.plan.attempts) > 1 or line.plan.is_provisional)
+    ]
+
+
 def tier_prices(quote: Quote) -> str:
     """The same documents at each tier, in one line."""
     sums = [
@@ -51,9 +62,25 @@ def tier_prices(quote: Quote) -> str:
     return " · ".join(sums)
 
 
-def _plan(line: QuoteLine, tier: Tier) -> str:
+def _plan(line: QuoteLine, mode: Mode) -> str:
+    """``22 pages local · 2 pages LlamaParse agentic``."""
     if line.plan is None:
         return "–"
-    pages = line.upload.document.page_count
-    count = f"{pages} page{'s' if pages > 1 else ''}" if pages else "all pages"
-    return f"{count}, {tier_name(tier)}"
+    total = line.upload.document.page_count
+    parts = []
+    for attempt in line.plan.attempts:
+        count = len(attempt.target_pages) or total
+        pages = f"{count} page{'' if count == 1 else 's'}" if count else "all pages"
+        stands_in = ", provisional" if attempt.is_provisional else ""
+        by = engine_name(attempt.engine, mode)
+        tier = "" if attempt.engine is EngineName.LOCAL else f" {tier_name(attempt.tier)}"
+        parts.append(f"{pages} {by}{tier}{stands_in}")
+    return " · ".join(parts)
+
+
+def _note(line: QuoteLine, tier: Tier) -> str:
+    """What there is to say of the line; in words what is saved."""
+    if line.plan is None or line.usd >= line.full_usd:
+        return line.note
+    saved = f"was {money(line.full_usd)} all-{tier_name(tier)}"
+    return f"{line.note}; {saved}" if line.note else saved

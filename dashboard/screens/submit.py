@@ -6,7 +6,7 @@ from core.domain.money import Tier
 from core.services.quotes import share_sentence
 from dashboard.components import formats, header, quote_table, uploads
 from dashboard.runtime import actor, get_console
-from dashboard.wording import money, tier_name
+from dashboard.wording import money, plain, tier_name
 
 console = get_console()
 mode = console.modes.current()
@@ -28,6 +28,8 @@ if not found:
 again = st.toggle("Parse again what was parsed before", key="again")
 quote = console.submissions.quote(found, Tier(tier or Tier.AGENTIC), mode, parse_again=again)
 quote_table.show(quote)
+for reason in quote_table.reasons(quote)[:5]:
+    st.caption(plain(reason))
 count = len(quote.parsable)
 for line in quote.lines:
     if line.earlier is not None and not line.will_parse:
