@@ -34,6 +34,7 @@ from core.engines.protocol import (
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
 from core.pipeline.results import dump, load, merge
+from core.pipeline.stand_ins import as_provisional, open_stand_ins, standing
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
@@ -152,7 +153,15 @@ class Driver:
 
     async def conclude(self, job_id: str, generation: int) -> str:
         """Give the job the status that follows from its attempts; its result, when it has one."""
+        for attempt_id in await asyncio.to_thread(self._stand_ins, job_id, generation):
+            await self._to_its_end(attempt_id)
         return await asyncio.to_thread(self._conclude, job_id, generation)
+
+    async def _to_its_end(self, attempt_id: str) -> None:
+        wait_s = await self.advance(attempt_id)
+        while wait_s is not None:
+            await asyncio.sleep(wait_s)
+            wait_s = await self.advance(attempt_id)
 
     async def give_up(self, attempt_id: str, what: str) -> None:
         """End an attempt that met the same unexpected error again and again."""
@@ -308,6 +317,8 @@ class Driver:
         if error.outcome_unknown:
             return await self._doubt(job, attempt, error.what)
         if error.kind in _STALLING:
+            if job.mode is Mode.HYBRID:
+                return await self._fail(job, attempt, error.kind, error.what, error.next_step)
             await asyncio.to_thread(self._hold, job, attempt, error)
             return None
         if not error.retryable:
@@ -566,6 +577,8 @@ class Driver:
         return _NO_MORE
 
     def _keep(self, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
+        if attempt.is_provisional:
+            result = as_provisional(result)
         blob = self._r.blobs.put(dump(result))
         now = self._r.clock()
         with self._r.store.write() as tx:
@@ -706,6 +719,23 @@ class Driver:
         await asyncio.to_thread(write)
         return _NO_MORE
 
+    def _stand_ins(self, job_id: str, generation: int) -> list[str]:
+        """Open what the local engine has to stand in for; ids of those not ended yet."""
+        with self._r.store.read() as tx:
+            job = jobs.job(tx, job_id)
+            attempts = jobs.attempts(tx, job_id, generation)
+        if job.mode is not Mode.HYBRID or job.generation != generation:
+            return []
+        results = {a.id: self._result_of(a) for a in attempts if a.result_blob}
+        with self._r.store.write() as tx:
+            if jobs.job(tx, job_id).status is JobStatus.PARSING:
+                open_stand_ins(tx, job, results, SYSTEM, self._r.clock())
+            attempts = jobs.attempts(tx, job_id, generation)
+        return [a.id for a in attempts if a.is_provisional and not a.status.is_final]
+
+    def _result_of(self, attempt: Attempt) -> ParsedDocument:
+        return load(self._r.blobs.get(attempt.result_blob))
+
     def _conclude(self, job_id: str, generation: int) -> str:
         with self._r.store.read() as tx:
             job = jobs.job(tx, job_id)
@@ -713,21 +743,24 @@ class Driver:
         if job.generation != generation or job.status is not JobStatus.PARSING:
             return job.status
         attempts = newest_tries(attempts)
-        parts = [load(self._r.blobs.get(a.result_blob)) for a in attempts if a.result_blob]
+        parts = [self._result_of(a) for a in attempts if a.result_blob]
         whole = merge(parts)
         blob = (
             self._r.blobs.put(dump(whole))
             if len(parts) > 1
             else next((a.result_blob for a in attempts if a.result_blob), "")
         )
-        status = job_status_of([a.status for a in attempts], failed_pages=bool(whole.failed_pages))
+        statuses = [a.status for a in standing(attempts)]
+        status = job_status_of(statuses, failed_pages=bool(whole.failed_pages))
         failed = next((a for a in attempts if a.error), None)
         now = self._r.clock()
         with self._r.store.write() as tx:
             facts: dict[str, object] = {"result_blob": blob} if blob else {}
             if blob:
                 facts["page_count"] = len(whole.pages)
-            facts["is_provisional"] = job.plan.is_provisional
+            facts["is_provisional"] = job.plan.is_provisional or any(
+                page.is_provisional for page in whole.pages
+            )
             if failed is not None:
                 facts.update(reason=failed.error, next_step=failed.next_step)
             cause = failed.error if failed else "every attempt is done"

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Protocol
 
 from core.clock import Clock
-from core.domain.documents import Document, ParsedDocument
+from core.domain.documents import Document, ParsedDocument, page_ranges
 from core.domain.jobs import (
     Actor,
     Attempt,
@@ -157,7 +157,8 @@ class Jobs:
 
     def markdown_of(self, job: Job) -> bytes:
         """The download: markdown, with a first line that marks simulated and provisional results."""
-        return (_mark(job) + self.result(job).markdown + "\n").encode()
+        result = self.result(job)
+        return (_mark(job, result) + result.markdown + "\n").encode()
 
     def json_of(self, job: Job) -> bytes:
         """The download: pages with their engine, and where they come from."""
@@ -303,9 +304,11 @@ def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:
     return name
 
 
-def _mark(job: Job) -> str:
+def _mark(job: Job, result: ParsedDocument) -> str:
     if job.mode is Mode.MOCK:
         return "<!-- simulated: made by Parsedeck's MOCK mode, not by LlamaParse -->\n\n"
     if job.is_provisional:
-        return "<!-- provisional: made by the local engine, not by LlamaParse -->\n\n"
+        pages = [page.number for page in result.pages if page.is_provisional]
+        which = f"pages {page_ranges(pages)} were " if 0 < len(pages) < len(result.pages) else ""
+        return f"<!-- provisional: {which}made by the local engine, not by LlamaParse -->\n\n"
     return ""

@@ -27,7 +27,9 @@ def show(view: JobView, console: Console) -> None:
         _picture(view, console, page.number)
     with right:
         made_by = engine_name(page.engine, view.job.mode)
-        st.caption(f"Page {page.number} · made by {made_by}, {tier_name(page.tier) or 'no tier'}")
+        tier = tier_name(page.tier) or "no tier"
+        stands_in = ", provisional" if page.is_provisional else ""
+        st.caption(f"Page {page.number} · made by {made_by}, {tier}{stands_in}")
         if page.error:
             st.warning(plain(f"This page failed: {page.error}"))
         for note in page.notes:

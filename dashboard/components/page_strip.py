@@ -14,12 +14,14 @@ _STRIP_LIMIT = 40
 
 
 def mark(page: ParsedPage) -> str:
-    """``✕`` failed, ``!`` empty or with a note, ``◐`` made by the local engine; nothing for the rest."""
+    """``✕`` failed, ``!`` empty or with a note, ``◐`` a stand-in, ``⌂`` made here; nothing for the rest."""
     if page.error:
         return " ✕"
     if page.notes or not (page.markdown.strip() or page.text.strip()):
         return " !"
-    return " ◐" if page.engine is EngineName.LOCAL else ""
+    if page.is_provisional:
+        return " ◐"
+    return " ⌂" if page.engine is EngineName.LOCAL else ""
 
 
 def chosen(pages: Sequence[ParsedPage], mode: Mode) -> ParsedPage:
@@ -50,7 +52,8 @@ def _legend(pages: Sequence[ParsedPage], mode: Mode) -> None:
     words = {
         "✕": "failed",
         "!": "empty, or with a note",
-        "◐": f"made by the {engine_name(EngineName.LOCAL, mode)}",
+        "◐": f"provisional: the {engine_name(EngineName.LOCAL, mode)} stands in for LlamaParse",
+        "⌂": f"made by the {engine_name(EngineName.LOCAL, mode)}, as planned",
     }
     if signs:
         st.caption(" · ".join(f"{sign} {words[sign]}" for sign in words if sign in signs))

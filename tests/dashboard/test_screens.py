@@ -263,7 +263,8 @@ def test_a_page_that_failed_or_is_empty_is_marked() -> None:
     assert mark(good) == ""
     assert mark(replace(good, error="torn")) == " ✕"
     assert mark(replace(good, markdown="", text=" ")) == " !"
-    assert mark(replace(good, engine=EngineName.LOCAL)) == " ◐"
+    assert mark(replace(good, engine=EngineName.LOCAL)) == " ⌂"
+    assert mark(replace(good, engine=EngineName.LOCAL, is_provisional=True)) == " ◐"
 
 
 def test_a_pasted_link_is_priced_at_its_ceiling(

@@ -1,0 +1,78 @@
+"""In HYBRID the local engine stands in where LlamaParse failed or could not be asked, provisionally."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from core.clock import new_id
+from core.domain.documents import EngineName, ParsedDocument, page_ranges
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job
+from core.store import Transaction, jobs
+
+__all__ = ["as_provisional", "open_stand_ins", "standing"]
+
+_NEEDS_A_PERSON = "unknown_outcome"
+
+
+def open_stand_ins(
+    tx: Transaction, job: Job, results: Mapping[str, ParsedDocument], actor: Actor, now: datetime
+) -> None:
+    """Open an attempt of the local engine for each set of pages that LlamaParse did not make.
+
+    ``results`` are those of the job's attempts by their id. Never for a cancelled attempt, and not
+    where it is not known whether LlamaParse has the document. What is opened is not opened again.
+    """
+    attempts = jobs.attempts(tx, job.id, job.generation)
+    number = max((attempt.number for attempt in attempts), default=0)
+    have = {attempt.target_pages for attempt in attempts if attempt.is_provisional}
+    for attempt in attempts:
+        wanted = _missing(attempt, results.get(attempt.id))
+        if wanted is None or wanted in have:
+            continue
+        number += 1
+        have.add(wanted)
+        opened = Attempt(
+            id=new_id("att"),
+            job_id=job.id,
+            generation=job.generation,
+            number=number,
+            engine=EngineName.LOCAL,
+            tier=attempt.tier,
+            target_pages=wanted,
+            status=AttemptStatus.PLANNED,
+            created_at=now,
+            is_provisional=True,
+        )
+        why = attempt.error or "LlamaParse could not parse these pages."
+        jobs.add_attempt(tx, opened, actor, f"the local engine stands in: {why}")
+        # free, so there is nothing to reserve
+        jobs.change_attempt(tx, opened.id, AttemptStatus.RESERVED, actor, "free", now)
+
+
+def _missing(attempt: Attempt, result: ParsedDocument | None) -> str | None:
+    """The pages of an attempt that have no result, as ``target_pages``; None when there are none."""
+    if attempt.engine is EngineName.LOCAL:
+        return None
+    if attempt.status is AttemptStatus.FAILED and attempt.error_kind != _NEEDS_A_PERSON:
+        return attempt.target_pages
+    return page_ranges(result.failed_pages) or None if result is not None else None
+
+
+def standing(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts that decide how the job ended: without those that others stood in for."""
+    covered = {
+        attempt.target_pages
+        for attempt in attempts
+        if attempt.is_provisional and attempt.status is AttemptStatus.DONE
+    }
+    return [
+        attempt
+        for attempt in attempts
+        if attempt.status is not AttemptStatus.FAILED or attempt.target_pages not in covered
+    ]
+
+
+def as_provisional(document: ParsedDocument) -> ParsedDocument:
+    """The same result, each page marked as a stand-in."""
+    pages = tuple(replace(page, is_provisional=True) for page in document.pages)
+    return replace(document, pages=pages)
