@@ -16,6 +16,7 @@ from core.blobs import Blobs
 from core.clock import Clock, utc_now
 from core.domain.budgets import Limit, Unit, Window
 from core.domain.documents import EngineName, ParsedDocument
+from core.domain.health import HealthPolicy
 from core.domain.jobs import Actor, Job
 from core.domain.money import BUILT_IN_PRICES, usd_to_micros
 from core.domain.routing import Mode
@@ -25,6 +26,7 @@ from core.engines.protocol import ParseEngine, WebhookTarget
 from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.driver import Resources
+from core.pipeline.health import Prober, Probing, Watch
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
@@ -66,6 +68,7 @@ class Console:
         *,
         clock: Clock = utc_now,
         simulator: SimulatorConfig | None = None,
+        health: HealthPolicy | None = None,
     ) -> None:
         """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used."""
         self.settings = settings
@@ -74,6 +77,8 @@ class Console:
         self._simulator_config = simulator or SimulatorConfig()
         self._mock: _Mock | None = None
         self._worker: PipelineWorker | None = None
+        self._prober: Prober | None = None
+        self._health_policy = health or HealthPolicy()
         self.is_closed = False
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -108,6 +113,7 @@ class Console:
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
         self.routes = Routes(self.store, clock)
+        self.health = Watch(self.store, EngineName.LLAMAPARSE, self._health_policy, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -119,6 +125,7 @@ class Console:
             is_configured=has_key,
             clock=clock,
             policy=self.routes.policy,
+            trouble=self.health.trouble,
         )
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
@@ -166,9 +173,41 @@ class Console:
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
             close_engines=engines.close,
+            gate=self._gate,
+            paused=self.health.paused,
+            room=self._room,
         )
+        self.health.start()
         self._worker = PipelineWorker(resources, self.queue, self._workflow_url, self.rules)
         self._worker.start()
+        if self.settings.api_key is not None:
+            self._prober = self._make_prober(self._worker.executor_id, self.settings.api_key)
+            self._prober.start()
+
+    def _make_prober(self, who: str, key: SecretStr) -> Prober:
+        settings = self.settings
+
+        def engine(timeout_s: float) -> LlamaParseEngine:
+            # its turn is taken before, so that waiting for it is not taken for a slow answer
+            return LlamaParseEngine(settings.base_url, key, timeout_s=timeout_s, max_retries=0)
+
+        return Prober(
+            self.health,
+            Probing(
+                who,
+                settings.health_interval_s,
+                engine,
+                StoredPace(self.store, key, settings.requests_per_minute).turn,
+                lambda: self.modes.current() is not Mode.MOCK,
+            ),
+        )
+
+    def _gate(self, mode: Mode, engine: EngineName) -> str:
+        is_vendor = mode is not Mode.MOCK and engine is EngineName.LLAMAPARSE
+        return self.health.gate() if is_vendor else ""
+
+    def _room(self, at_most: int) -> int:
+        return self.health.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))
 
     def has_worker(self) -> bool:
         """Whether some process parses now."""
@@ -191,8 +230,11 @@ class Console:
     def close(self) -> None:
         """Stop in order; what is in flight goes on at the next start."""
         self.is_closed = True
+        if self._prober is not None:
+            self._prober.stop()
         if self._worker is not None:
             self._worker.stop()
+        self.health.stop()
         if self._mock is not None:
             self._mock.close()
         self.receiver.close()
@@ -280,6 +322,13 @@ class _Engines:
                 "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
             )
         label = "mock" if is_mock else "real"
+        console = self._console
+
+        def heard(operation: str, outcome: str, seconds: float) -> None:
+            console.metrics.count_call(label, operation, outcome, seconds)
+            if not is_mock:
+                console.health.heard(operation, outcome, seconds)
+
         return LlamaParseEngine(
             self._mock.simulator.url if is_mock else settings.base_url,
             key,
@@ -289,9 +338,7 @@ class _Engines:
             pace=None
             if is_mock
             else StoredPace(self._console.store, key, settings.requests_per_minute),
-            on_call=lambda operation, outcome, s: self._console.metrics.count_call(
-                label, operation, outcome, s
-            ),
+            on_call=heard,
         )
 
     async def close(self) -> None:

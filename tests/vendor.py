@@ -5,7 +5,9 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import httpx2 as httpx
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +17,7 @@ from core.engines.llamaparse import SIMULATOR_HEADER
 from core.simulator import SimulatorConfig, create_simulator
 from core.simulator.config import Reader
 
-__all__ = ["Switches", "a_vendor", "pages_that"]
+__all__ = ["Switches", "a_vendor", "pages_that", "paid"]
 
 _WORDS = {401: "Invalid API Key", 402: "No quota left to create a job", 503: "Service Unavailable"}
 
@@ -77,6 +79,12 @@ def a_vendor(
     """A service that REAL and HYBRID talk to; what it was paid for stands in its ledger."""
     folder.mkdir(parents=True, exist_ok=True)
     return _Unmarked(create_simulator(config or SimulatorConfig(), folder, reader), switches)
+
+
+def paid(url: str) -> list[dict[str, Any]]:
+    """The jobs that the vendor at this address took and bills."""
+    jobs: list[dict[str, Any]] = httpx.get(f"{url}/__simulator/ledger").json()["jobs"]
+    return jobs
 
 
 def pages_that(count: int, fail: Collection[int] = ()) -> Reader:

@@ -108,6 +108,12 @@ class Resources:
     concurrency: int
     clock: Clock
     close_engines: Callable[[], Any] = field(default=lambda: None)
+    gate: Callable[[Mode, EngineName], str] = field(default=lambda _mode, _engine: "")
+    """May a document be sent now: empty, or why not."""
+    paused: Callable[[float], object] = field(default=lambda _seconds: None)
+    """Hears for how many seconds the vendor asked not to be called."""
+    room: Callable[[int], int] = field(default=lambda _at_most: 0)
+    """How many of the jobs that wait for the vendor may be let go now."""
 
 
 class Driver:
@@ -178,6 +184,9 @@ class Driver:
     ) -> float | None:
         if attempt.cancel_requested_by and attempt.status is AttemptStatus.RESERVED:
             return await self._cancelled(job, attempt, attempt.cancel_requested_by)
+        closed = await asyncio.to_thread(self._r.gate, job.mode, attempt.engine)
+        if closed and attempt.status is AttemptStatus.RESERVED:
+            return await self._closed(job, attempt, closed)
         engine = self._r.engine_of(job.mode, attempt.engine)
         # before the intent: from then on the request must be on its way within its timeout
         try:
@@ -214,6 +223,24 @@ class Driver:
             return known
         await self._wait_for_turn(job, await engine.turn())
         return await engine.ask_version(tier)
+
+    async def _closed(self, job: Job, attempt: Attempt, why: str) -> float | None:
+        """LlamaParse cannot be used now: in REAL the job waits, in HYBRID it goes on without."""
+        if job.mode is Mode.HYBRID:
+            await asyncio.to_thread(self._begin, job, why)
+            step = "Parse it again when LlamaParse is back, if it matters."
+            return await self._fail(job, attempt, "unavailable", why, step)
+        step = "It goes on by itself when LlamaParse can be used again."
+        error = UpstreamError(UpstreamKind.CONNECTION, why, step)
+        await asyncio.to_thread(self._hold, job, attempt, error)
+        return None
+
+    def _begin(self, job: Job, cause: str) -> None:
+        with self._r.store.write() as tx:
+            if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
+                jobs.change_job(
+                    tx, job.id, JobStatus.PARSING, SYSTEM, cause, self._r.clock(), reason=""
+                )
 
     async def _wait_for_turn(self, job: Job, wait_s: float) -> None:
         if wait_s <= 0:
@@ -316,6 +343,8 @@ class Driver:
     async def _not_taken(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
         if error.outcome_unknown:
             return await self._doubt(job, attempt, error.what)
+        if error.retry_after_s:
+            self._r.paused(error.retry_after_s)
         if error.kind in _STALLING:
             if job.mode is Mode.HYBRID:
                 return await self._fail(job, attempt, error.kind, error.what, error.next_step)
@@ -357,6 +386,8 @@ class Driver:
                 detail=_said_by(error),
                 submits=attempt.submits,
             )
+            if jobs.job(tx, job.id).status is JobStatus.HELD:
+                return
             jobs.change_job(
                 tx,
                 job.id,

@@ -13,6 +13,7 @@ from dbos import DBOS, DBOSConfig
 
 from core.clock import new_id
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.routing import Mode
 from core.errors import ConsoleError
 from core.pipeline.admission import Rules, admit, workflow_id_of
 from core.pipeline.driver import SYSTEM, Driver, Resources
@@ -171,6 +172,7 @@ class PipelineWorker:
         self._enqueue_forgotten(now)
         self._restart_abandoned(now)
         self._release_held(now)
+        self._release_for_vendor(now)
         self._remind(now)
         self._settle_late(now)
 
@@ -216,7 +218,7 @@ class PipelineWorker:
 
     def _release_held(self, now: datetime) -> None:
         with self._r.store.read() as tx:
-            held = [job for job in jobs.unfinished(tx, [JobStatus.HELD]) if job.hold == "limit"]
+            held = jobs.unfinished(tx, [JobStatus.HELD], hold="limit")
         for job in held:
             with self._r.store.write() as tx:
                 fresh = jobs.job(tx, job.id)
@@ -225,6 +227,23 @@ class PipelineWorker:
                 released = admit(tx, fresh, self._rules(), SYSTEM, now)
             if released.status is JobStatus.PARSE_QUEUED:
                 self._queue.enqueue(workflow_id_of(released), released.id, released.generation)
+
+    def _release_for_vendor(self, now: datetime) -> None:
+        """Jobs that wait for LlamaParse: a few at a time, so that its first minute is no stampede."""
+        with self._r.store.read() as tx:
+            held = jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
+        for job in held[: self._r.room(len(held)) if held else 0]:
+            with self._r.store.write() as tx:
+                fresh = jobs.job(tx, job.id)
+                if fresh.status is not JobStatus.HELD or fresh.mode is Mode.MOCK:
+                    continue
+                released = admit(tx, fresh, self._rules(), SYSTEM, now)
+                if released.status is not JobStatus.PARSE_QUEUED:
+                    continue
+                # its first workflow has ended; this id follows from it, whoever else sees the same
+                restarted = f"{fresh.workflow_id}+"
+                jobs.update_job(tx, job.id, workflow_id=restarted)
+            self._queue.enqueue(restarted, job.id, job.generation)
 
     def _remind(self, now: datetime) -> None:
         """Events that nobody applied: wake their workflow, or write down that they change nothing."""

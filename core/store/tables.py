@@ -11,9 +11,12 @@ __all__ = [
     "BalanceRow",
     "DeliveryRow",
     "DocumentRow",
+    "HealthChangeRow",
+    "HealthRow",
     "JobRow",
     "LedgerRow",
     "ModeRow",
+    "OutcomeRow",
     "PaceRow",
     "PolicyRow",
     "SettingRow",
@@ -288,3 +291,53 @@ class PolicyRow(SQLModel, table=True):
     actor: str
     reason: str
     at: datetime
+
+
+class HealthRow(SQLModel, table=True):
+    """The breaker of one engine, shared by all processes; also who probes it and when next."""
+
+    __tablename__ = "health"
+
+    engine: str = Field(primary_key=True)
+    state: str
+    since: datetime | None
+    reason: str
+    words: str
+    until: datetime | None
+    openings: int
+    granted: int
+    granted_at: datetime | None
+    passed: int
+    next_probe_at: datetime | None
+    prober: str
+    hold_until: datetime | None
+    hold_by: str
+    hold_reason: str
+
+
+class OutcomeRow(SQLModel, table=True):
+    """What one call to an engine came to; kept for a week."""
+
+    __tablename__ = "outcome"
+    __table_args__ = (Index("ix_outcome_engine_at", "engine", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    engine: str
+    at: datetime
+    operation: str
+    signal: str
+    seconds: float
+
+
+class HealthChangeRow(SQLModel, table=True):
+    """A change of an engine's health: never updated, never deleted."""
+
+    __tablename__ = "healthchange"
+
+    id: int | None = Field(default=None, primary_key=True)
+    engine: str = Field(index=True)
+    at: datetime
+    before: str
+    after: str
+    reason: str
+    actor: str

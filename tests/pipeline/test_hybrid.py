@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2 as httpx
 import pytest
 
 from core.console import Console
@@ -19,7 +18,7 @@ from core.domain.routing import Mode
 from core.samples import pdf_of_images, pdf_of_text, scan_of
 from core.serving import Served
 from tests.factories import ALICE, finished
-from tests.vendor import Switches, a_vendor, pages_that
+from tests.vendor import Switches, a_vendor, pages_that, paid
 
 ECONOMY = RoutePolicy(HybridPolicy.ECONOMY)
 _TABLE = "\n".join(f"{name:<20}{n:>10}{n * 3:>10}{n * 7:>10}" for n, name in enumerate("abcdefgh"))
@@ -37,11 +36,6 @@ def _press(console: Console, files: dict[str, bytes], mode: Mode = Mode.HYBRID) 
     uploads = [console.submissions.preflight(n, io.BytesIO(data)) for n, data in files.items()]
     quote = console.submissions.quote(uploads, Tier.AGENTIC, mode, parse_again=True)
     return console.submissions.submit(quote, ALICE, "press")
-
-
-def _paid(service: Served) -> list[dict[str, object]]:
-    jobs: list[dict[str, object]] = httpx.get(f"{service.url}/__simulator/ledger").json()["jobs"]
-    return jobs
 
 
 def _text(page: int) -> str:
@@ -69,7 +63,7 @@ def test_economy_sends_only_the_pages_that_need_it(
         ]
         assert [(p.engine, p.tier) for p in scan.pages] == [(EngineName.LLAMAPARSE, "agentic")]
         assert not any(job.is_provisional for job in view.jobs)
-        assert len(_paid(service)) == 1
+        assert len(paid(service.url)) == 1
         today = console.spend.today(Mode.HYBRID)
         assert [use.used for use in today.limits] == [12_500, 1]
 
