@@ -25,12 +25,14 @@ from core.engines.local import LocalEngine
 from core.engines.protocol import ParseEngine, WebhookTarget
 from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
+from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.health import Prober, Probing, Watch
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.deliveries import Deliveries
+from core.services.again import Reparse
 from core.services.jobs import Jobs
 from core.services.modes import Modes
 from core.services.routes import Routes
@@ -131,6 +133,15 @@ class Console:
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
         self.deliveries = Deliveries(self.store, clock, self._secrets)
+        self.again = Reparse(
+            self.store,
+            self.blobs.get,
+            self.queue.enqueue,
+            self.rules,
+            self.health.trouble,
+            is_configured=has_key,
+            clock=clock,
+        )
         self.receiver = Receiver(
             self.store,
             self._secrets,
@@ -176,6 +187,7 @@ class Console:
             gate=self._gate,
             paused=self.health.paused,
             room=self._room,
+            also_care=self._again().care,
         )
         self.health.start()
         self._worker = PipelineWorker(resources, self.queue, self._workflow_url, self.rules)
@@ -205,6 +217,17 @@ class Console:
     def _gate(self, mode: Mode, engine: EngineName) -> str:
         is_vendor = mode is not Mode.MOCK and engine is EngineName.LLAMAPARSE
         return self.health.gate() if is_vendor else ""
+
+    def _again(self) -> Again:
+        return Again(
+            self.store,
+            self.blobs.get,
+            self._room,
+            self.rules,
+            self.queue.enqueue,
+            BUILT_IN_PRICES,
+            self.clock,
+        )
 
     def _room(self, at_most: int) -> int:
         return self.health.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))

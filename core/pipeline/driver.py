@@ -18,7 +18,6 @@ from core.domain.jobs import (
     AttemptStatus,
     Job,
     JobStatus,
-    job_status_of,
     newest_tries,
 )
 from core.domain.money import Tier
@@ -33,8 +32,8 @@ from core.engines.protocol import (
 )
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
-from core.pipeline.results import dump, load, merge
-from core.pipeline.stand_ins import as_provisional, open_stand_ins, standing
+from core.pipeline.results import dump, load
+from core.pipeline.stand_ins import as_provisional, open_stand_ins, outcome_of
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
@@ -114,6 +113,8 @@ class Resources:
     """Hears for how many seconds the vendor asked not to be called."""
     room: Callable[[int], int] = field(default=lambda _at_most: 0)
     """How many of the jobs that wait for the vendor may be let go now."""
+    also_care: Callable[[], None] = field(default=lambda: None)
+    """What else is done in each round of the care."""
 
 
 class Driver:
@@ -774,24 +775,17 @@ class Driver:
         if job.generation != generation or job.status is not JobStatus.PARSING:
             return job.status
         attempts = newest_tries(attempts)
-        parts = [self._result_of(a) for a in attempts if a.result_blob]
-        whole = merge(parts)
-        blob = (
-            self._r.blobs.put(dump(whole))
-            if len(parts) > 1
-            else next((a.result_blob for a in attempts if a.result_blob), "")
-        )
-        statuses = [a.status for a in standing(attempts)]
-        status = job_status_of(statuses, failed_pages=bool(whole.failed_pages))
+        results = {a.id: self._result_of(a) for a in attempts if a.result_blob}
+        before = load(self._r.blobs.get(job.result_blob)) if job.result_blob else None
+        whole, status = outcome_of(job, attempts, results, before)
+        blob = self._r.blobs.put(dump(whole)) if results else ""
         failed = next((a for a in attempts if a.error), None)
         now = self._r.clock()
         with self._r.store.write() as tx:
             facts: dict[str, object] = {"result_blob": blob} if blob else {}
             if blob:
                 facts["page_count"] = len(whole.pages)
-            facts["is_provisional"] = job.plan.is_provisional or any(
-                page.is_provisional for page in whole.pages
-            )
+            facts["is_provisional"] = any(page.is_provisional for page in whole.pages)
             if failed is not None:
                 facts.update(reason=failed.error, next_step=failed.next_step)
             cause = failed.error if failed else "every attempt is done"

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from core.clock import new_id
 from core.domain.documents import EngineName, ParsedDocument, page_ranges
-from core.domain.jobs import Actor, Attempt, AttemptStatus, Job
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, job_status_of
+from core.pipeline.results import merge
 from core.store import Transaction, jobs
 
-__all__ = ["as_provisional", "open_stand_ins", "standing"]
+__all__ = ["as_provisional", "open_stand_ins", "outcome_of"]
 
 _NEEDS_A_PERSON = "unknown_outcome"
 
@@ -58,7 +59,39 @@ def _missing(attempt: Attempt, result: ParsedDocument | None) -> str | None:
     return page_ranges(result.failed_pages) or None if result is not None else None
 
 
-def standing(attempts: Sequence[Attempt]) -> list[Attempt]:
+def outcome_of(
+    job: Job,
+    attempts: Sequence[Attempt],
+    results: Mapping[str, ParsedDocument],
+    before: ParsedDocument | None,
+) -> tuple[ParsedDocument, JobStatus]:
+    """What a job's generation came to: its result, page by page the best there is, and the status.
+
+    ``results`` are those of the attempts by their id, ``before`` is what an earlier generation left:
+    its pages stay until something better replaces them.
+    """
+    if job.is_provisional and before is not None and not _is_marked(before):
+        # results of the first versions say it of the whole
+        before = as_provisional(before)
+    is_whole = any(
+        not a.target_pages and not a.is_provisional and a.status is AttemptStatus.DONE
+        for a in attempts
+    )
+    parts = [results[a.id] for a in attempts if a.id in results]
+    if before is not None and not is_whole:
+        parts.append(before)
+    whole = merge(parts)
+    statuses = [attempt.status for attempt in _standing(attempts)]
+    if before is not None and all(status.is_final for status in statuses):
+        return whole, JobStatus.PARTLY_PARSED if whole.failed_pages else JobStatus.PARSED
+    return whole, job_status_of(statuses, failed_pages=bool(whole.failed_pages))
+
+
+def _is_marked(document: ParsedDocument) -> bool:
+    return any(page.is_provisional for page in document.pages)
+
+
+def _standing(attempts: Sequence[Attempt]) -> list[Attempt]:
     """The attempts that decide how the job ended: without those that others stood in for."""
     covered = {
         attempt.target_pages

@@ -173,6 +173,7 @@ class PipelineWorker:
         self._restart_abandoned(now)
         self._release_held(now)
         self._release_for_vendor(now)
+        self._r.also_care()
         self._remind(now)
         self._settle_late(now)
 

@@ -245,7 +245,7 @@ class Jobs:
                     jobs.change_job(
                         tx,
                         job_id,
-                        JobStatus.CANCELLED,
+                        self._without_another_try(job),
                         actor,
                         "cancelled",
                         now,
@@ -254,6 +254,12 @@ class Jobs:
                     )
         for workflow_id in to_wake:
             self._nudge(workflow_id)
+
+    def _without_another_try(self, job: Job) -> JobStatus:
+        """What a job is that is not parsed (again): an earlier result stays."""
+        if not job.result_blob:
+            return JobStatus.CANCELLED
+        return JobStatus.PARTLY_PARSED if self.result(job).failed_pages else JobStatus.COMPLETE
 
     def _stop(self, tx: Transaction, job: Job, actor: Actor) -> None:
         now = self._clock()

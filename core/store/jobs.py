@@ -47,6 +47,7 @@ __all__ = [
     "latest_runs",
     "newest_try",
     "note",
+    "replan",
     "stages",
     "submission",
     "submission_by_key",
@@ -85,6 +86,7 @@ class JobFilter:
     finished_since: datetime | None = None
     engine: EngineName | None = None
     reason: str = ""
+    is_provisional: bool = False
     ids: frozenset[str] = field(default=frozenset())
 
 
@@ -328,6 +330,19 @@ def update_job(tx: Transaction, job_id: str, **facts: object) -> None:
     tx.flush()
 
 
+def replan(tx: Transaction, planned: Job) -> None:
+    """Give a job another plan: its mode, generation and price with it."""
+    update_job(
+        tx,
+        planned.id,
+        plan=_plan_to_json(planned.plan),
+        mode=planned.mode,
+        generation=planned.generation,
+        estimated_credits=planned.estimated_credits,
+        estimated_micros=usd_to_micros(planned.estimated_usd),
+    )
+
+
 def add_attempt(tx: Transaction, attempt_: Attempt, actor: Actor, cause: str) -> None:
     """Record a new attempt."""
     tx.add(AttemptRow(**{name: getattr(attempt_, name) for name in AttemptRow.model_fields}))
@@ -527,6 +542,8 @@ def _conditions(which: JobFilter) -> list[ColumnElement[bool]]:
     ]
     if which.submission_id:
         where.append(col(JobRow.submission_id) == which.submission_id)
+    if which.is_provisional:
+        where.append(col(JobRow.is_provisional).is_(True))
     if which.reason:
         where.append(col(JobRow.reason) == which.reason)
     if which.since is not None:

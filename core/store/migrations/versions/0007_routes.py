@@ -16,6 +16,8 @@ def upgrade() -> None:
         attempt.add_column(
             sa.Column("is_provisional", sa.Boolean(), nullable=False, server_default=sa.false())
         )
+    # until now the local engine made nothing but stand-ins
+    op.execute("UPDATE attempt SET is_provisional = TRUE WHERE engine = 'local'")
     op.create_table(
         "policy",
         sa.Column("id", sa.Integer(), nullable=False),

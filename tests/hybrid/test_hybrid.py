@@ -2,22 +2,27 @@
 
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from core.console import Console
 from core.domain.documents import EngineName
+from core.domain.health import HealthPolicy, Hold
 from core.domain.jobs import JobStatus, Submission
 from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
 from core.domain.routing import Mode
+from core.errors import NotAllowed
 from core.samples import pdf_of_images, pdf_of_text, scan_of
 from core.serving import Served
-from tests.factories import ALICE, finished
+from tests.factories import ALICE, finished, wait_until
 from tests.vendor import Switches, a_vendor, pages_that, paid
 
 ECONOMY = RoutePolicy(HybridPolicy.ECONOMY)
@@ -93,12 +98,14 @@ def test_a_document_of_both_kinds_comes_back_in_page_order(
 
 
 def test_pages_that_fail_at_the_vendor_are_stood_in_for_one_by_one(
-    make_console: Callable[..., Console], tmp_path: Path
+    make_console: Callable[..., Console], tmp_path: Path, database_url: str
 ) -> None:
     """Half the pages fail: the others stay LlamaParse's, those come from here, marked everywhere."""
     switches = Switches()
     with _served(tmp_path, switches, pages=4, fail=(2, 4)) as service:
-        console = make_console(worker=True, api_key="llx-k", base_url=service.url)
+        console = make_console(
+            worker=True, api_key="llx-k", base_url=service.url, database_url=database_url
+        )
         file = pdf_of_text([_text(n) for n in range(1, 5)])
         job = finished(console, _press(console, {"a.pdf": file}).id).jobs[0]
         made = [
@@ -144,3 +151,106 @@ def _mixed_pdf() -> bytes:
     whole = io.BytesIO()
     writer.write(whole)
     return whole.getvalue()
+
+
+def test_a_real_result_replaces_the_stand_ins_when_a_person_asks(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """Only the provisional pages are sent and paid; the others stay; the timeline keeps both."""
+    switches = Switches()
+    fail = {2, 4}
+    with Served(a_vendor(tmp_path / "vendor", switches, pages_that(4, fail))) as service:
+        console = make_console(worker=True, api_key="llx-k", base_url=service.url)
+        file = pdf_of_text([_text(n) for n in range(1, 5)])
+        before = finished(console, _press(console, {"a.pdf": file}).id).jobs[0]
+        assert before.is_provisional
+        fail.clear()
+        wanted = console.again.stand_ins(before)
+        assert (wanted.pages, wanted.usd) == ({Tier.AGENTIC: (2, 4)}, Decimal("0.025"))
+        console.again.order(wanted, ALICE)
+        job = finished(console, before.submission_id).jobs[0]
+        pages = console.jobs.result(job).pages
+        view = console.jobs.view(job.id)
+        sent = sorted(job["pages"] for job in paid(service.url))
+    assert [(p.number, p.engine.value, p.is_provisional) for p in pages] == [
+        (n, "llamaparse", False) for n in range(1, 5)
+    ]
+    assert (job.status, job.is_provisional, job.reason) == (JobStatus.COMPLETE, False, "")
+    assert sent == [2, 4]
+    assert [(a.generation, a.engine.value, a.target_pages) for a in view.attempts] == [
+        (1, "llamaparse", ""),
+        (1, "local", "2,4"),
+        (2, "llamaparse", "2,4"),
+    ]
+    assert any("asked by alice" in entry.cause for entry in view.timeline)
+
+
+def test_the_rule_replaces_stand_ins_once_llamaparse_is_back(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """With the rule set, what only lacked LlamaParse is parsed by it as soon as it can be used."""
+    switches = Switches(status=503)
+    quick = HealthPolicy(in_a_row=2, open_s=1, longest_open_s=1)
+    with _served(tmp_path, switches) as service:
+        console = make_console(
+            worker=True,
+            api_key="llx-k",
+            base_url=service.url,
+            mode="hybrid",
+            health=quick,
+            health_interval_s=1,
+            max_retries=0,
+        )
+        console.routes.save(RoutePolicy(parse_again=True), ALICE, "real results, please")
+        wait_until(lambda: console.health.trouble() != "")
+        job = finished(console, _press(console, {"a.txt": b"words"}).id).jobs[0]
+        assert job.is_provisional
+        switches.status = 0
+        wait_until(lambda: not console.jobs.view(job.id).job.is_provisional, within_s=60)
+        wait_until(lambda: console.jobs.view(job.id).job.status is JobStatus.COMPLETE)
+        view = console.jobs.view(job.id)
+        assert len(paid(service.url)) == 1
+    assert [a.engine.value for a in view.attempts][-1] == "llamaparse"
+    assert any(re.match("alice .*by rule", entry.actor) for entry in view.timeline)
+
+
+def test_a_rule_never_pays_again_for_what_llamaparse_could_not_parse(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """Pages that LlamaParse tried and failed stay stand-ins until a person decides."""
+    switches = Switches()
+    with _served(tmp_path, switches, pages=2, fail=(2,)) as service:
+        console = make_console(worker=True, api_key="llx-k", base_url=service.url)
+        console.routes.save(RoutePolicy(parse_again=True), ALICE, "real results, please")
+        file = pdf_of_text([_text(1), _text(2)])
+        job = finished(console, _press(console, {"a.pdf": file}).id).jobs[0]
+        assert job.is_provisional
+        again = console._again()
+        again.care()
+        assert console.jobs.view(job.id).job.generation == 1
+        assert len(paid(service.url)) == 1
+
+
+def test_a_failed_second_try_keeps_what_there_was(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """Asking again can only make a result better: where it fails or is cancelled, nothing is lost."""
+    switches, fail = Switches(), set[int]()
+    with Served(a_vendor(tmp_path / "vendor", switches, pages_that(2, fail))) as service:
+        console = make_console(worker=True, api_key="llx-k", base_url=service.url, mode="real")
+        file = pdf_of_text([_text(1), _text(2)])
+        before = finished(console, _press(console, {"a.pdf": file}, Mode.REAL).id).jobs[0]
+        fail.add(2)
+        console.again.order(console.again.at_tier(before, [2], Tier.AGENTIC_PLUS), ALICE)
+        failed = finished(console, before.submission_id).jobs[0]
+        assert failed.status is JobStatus.COMPLETE
+        assert console.jobs.markdown_of(failed) == console.jobs.markdown_of(before)
+        console.health.hold(Hold(console.clock() + timedelta(minutes=5), "alice", "test"))
+        with pytest.raises(NotAllowed, match="on hold"):
+            console.again.order(console.again.at_tier(failed, [2], Tier.AGENTIC), ALICE)
+        console.health.release("alice", "test")
+    waiting = make_console(api_key="llx-k", mode="real")
+    waiting.again.order(waiting.again.at_tier(failed, [2], Tier.AGENTIC), ALICE)
+    waiting.jobs.cancel([failed.id], ALICE)
+    assert waiting.jobs.view(failed.id).job.status is JobStatus.COMPLETE
+    assert waiting.jobs.markdown_of(failed) == waiting.jobs.markdown_of(before)

@@ -51,7 +51,7 @@ def _state(console: Console) -> BreakerState:
     "status", [503, *(pytest.param(other, marks=pytest.mark.soak) for other in (401, 402))]
 )
 def test_in_real_jobs_wait_and_go_on_by_themselves(
-    make_console: Callable[..., Console], tmp_path: Path, status: int
+    make_console: Callable[..., Console], tmp_path: Path, database_url: str, status: int
 ) -> None:
     """An outage holds what comes in, with the reason; when it is over each is parsed and paid once."""
     switches = Switches(status=status)
@@ -64,6 +64,7 @@ def test_in_real_jobs_wait_and_go_on_by_themselves(
             health=QUICK,
             health_interval_s=1,
             max_retries=0,
+            database_url=database_url,
         )
         wait_until(lambda: _state(console) is not BreakerState.CLOSED)
         submission = _press(console, Mode.REAL)
@@ -106,12 +107,17 @@ def test_in_hybrid_nobody_waits_for_a_broken_vendor(
 
 
 def test_the_breaker_is_one_for_all_processes_and_so_is_the_prober(
-    make_console: Callable[..., Console], tmp_path: Path
+    make_console: Callable[..., Console], tmp_path: Path, database_url: str
 ) -> None:
     """What one process learns the others know; each interval one of them probes."""
     switches = Switches()
     with _served(tmp_path, switches) as service:
-        facts = {"api_key": "llx-k", "base_url": service.url, "mode": "real"}
+        facts = {
+            "api_key": "llx-k",
+            "base_url": service.url,
+            "mode": "real",
+            "database_url": database_url,
+        }
         first = make_console(worker=True, health_interval_s=2, **facts)
         second = make_console(**facts)
         third = make_console(**facts)
