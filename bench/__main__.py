@@ -4,9 +4,10 @@ import io
 import json
 from itertools import chain
 
-from bench import client, local_engine, overview, pipeline
+from bench import client, local_engine, overview, pipeline, routing
 from core.telemetry import configure_logs
 
 configure_logs(io.StringIO())
-for figure in chain(local_engine.run(), overview.run(), pipeline.run(), client.run()):
+rooms = (local_engine, overview, pipeline, client, routing)
+for figure in chain.from_iterable(room.run() for room in rooms):
     print(json.dumps(figure), flush=True)

@@ -1,8 +1,10 @@
 """The composition root: builds everything from settings, and closes it."""
 
+import asyncio
 import getpass
 import os
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -15,26 +17,29 @@ from starlette.applications import Starlette
 from core.blobs import Blobs
 from core.clock import Clock, utc_now
 from core.domain.budgets import Limit, Unit, Window
-from core.domain.documents import EngineName, ParsedDocument
+from core.domain.documents import Document, EngineName, ParsedDocument
 from core.domain.health import HealthPolicy
 from core.domain.jobs import Actor, Job
 from core.domain.money import BUILT_IN_PRICES, usd_to_micros
 from core.domain.routing import Mode
-from core.engines.llamaparse import LlamaParseEngine
+from core.engines.llamaparse import LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
-from core.engines.protocol import ParseEngine, WebhookTarget
+from core.engines.protocol import WebhookTarget
+from core.engines.registry import Engines
 from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
-from core.pipeline.health import Prober, Probing, Watch
+from core.pipeline.health import PROBE_TIMEOUT_S, Prober, Probing, Watch, probe
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
-from core.services.deliveries import Deliveries
 from core.services.again import Reparse
+from core.services.deliveries import Deliveries
+from core.services.health import Health, Reach
 from core.services.jobs import Jobs
 from core.services.modes import Modes
+from core.services.replans import Replans
 from core.services.routes import Routes
 from core.services.setup import Setup
 from core.services.spend import Spend
@@ -43,7 +48,7 @@ from core.services.visits import Visits
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
-from core.store import Store, workers
+from core.store import Store, documents, workers
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from core.webhooks.judgement import Freshness
@@ -97,6 +102,9 @@ class Console:
         self.local = LocalEngine(max_bytes=settings.max_upload_mb * 1024 * 1024)
         self._mock_secret = _generated_secret(settings.data_dir, "mock")
         self._test_secret = _generated_secret(settings.data_dir, "test")
+        self.engines = Engines()
+        self.engines.add(llamaparse_card(self._probe_llamaparse), self._llamaparse)
+        self.engines.add(self.local.card(), lambda _mode: self.local)
         self._build_services()
 
     def _build_services(self) -> None:
@@ -115,7 +123,17 @@ class Console:
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
         self.routes = Routes(self.store, clock)
-        self.health = Watch(self.store, EngineName.LLAMAPARSE, self._health_policy, clock)
+        self.watch = Watch(self.store, EngineName.LLAMAPARSE, self._health_policy, clock)
+        self.health = Health(self.store, self.watch, self._ask_now if has_key else None, clock)
+        self.replans = Replans(
+            self.store,
+            self.queue.enqueue,
+            self.rules,
+            self.routes.policy,
+            self.watch.trouble,
+            is_configured=has_key,
+            clock=clock,
+        )
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -127,7 +145,8 @@ class Console:
             is_configured=has_key,
             clock=clock,
             policy=self.routes.policy,
-            trouble=self.health.trouble,
+            trouble=self.watch.trouble,
+            stands_in=self._is_read_here,
         )
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
@@ -138,7 +157,7 @@ class Console:
             self.blobs.get,
             self.queue.enqueue,
             self.rules,
-            self.health.trouble,
+            self.watch.trouble,
             is_configured=has_key,
             clock=clock,
         )
@@ -171,11 +190,10 @@ class Console:
         if self._worker is not None:
             return
         self._mock = _Mock(self)
-        engines = _Engines(self, self._mock)
         resources = Resources(
             store=self.store,
             blobs=self.blobs,
-            engine_of=engines.of,
+            engine_of=self.engines.of,
             webhook_of=self._webhook_of,
             micros_of=self._micros_of,
             rules=self.rules,
@@ -183,13 +201,15 @@ class Console:
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
-            close_engines=engines.close,
+            close_engines=self.engines.close,
             gate=self._gate,
-            paused=self.health.paused,
+            stands_in=self._stands_in,
+            paused=self.watch.paused,
             room=self._room,
+            text_layer=self._text_layer,
             also_care=self._again().care,
         )
-        self.health.start()
+        self.watch.start()
         self._worker = PipelineWorker(resources, self.queue, self._workflow_url, self.rules)
         self._worker.start()
         if self.settings.api_key is not None:
@@ -199,24 +219,95 @@ class Console:
     def _make_prober(self, who: str, key: SecretStr) -> Prober:
         settings = self.settings
 
-        def engine(timeout_s: float) -> LlamaParseEngine:
-            # its turn is taken before, so that waiting for it is not taken for a slow answer
-            return LlamaParseEngine(settings.base_url, key, timeout_s=timeout_s, max_retries=0)
-
         return Prober(
-            self.health,
+            self.watch,
             Probing(
                 who,
                 settings.health_interval_s,
-                engine,
+                self._probed,
                 StoredPace(self.store, key, settings.requests_per_minute).turn,
                 lambda: self.modes.current() is not Mode.MOCK,
             ),
         )
 
+    def _llamaparse(self, mode: Mode) -> LlamaParseEngine:
+        """The client for REAL and HYBRID, or the same client for the simulator of this process."""
+        settings, is_mock = self.settings, mode is Mode.MOCK
+        key = SecretStr("simulated") if is_mock else settings.api_key
+        if key is None:
+            raise ConsoleError(
+                "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
+            )
+
+        def heard(operation: str, outcome: str, seconds: float) -> None:
+            self.metrics.count_call("mock" if is_mock else "real", operation, outcome, seconds)
+            if not is_mock:
+                self.watch.heard(operation, outcome, seconds)
+
+        return LlamaParseEngine(
+            self.simulator_url if is_mock else settings.base_url,
+            key,
+            simulated=is_mock,
+            timeout_s=settings.timeout_s,
+            max_retries=settings.max_retries,
+            pace=None if is_mock else StoredPace(self.store, key, settings.requests_per_minute),
+            on_call=heard,
+        )
+
+    async def _probe_llamaparse(self) -> float:
+        engine = self._probed(PROBE_TIMEOUT_S)
+        try:
+            return await engine.probe()
+        finally:
+            await engine.close()
+
+    def _probed(self, timeout_s: float) -> LlamaParseEngine:
+        key = self.settings.api_key or SecretStr("")
+        # its turn is taken before, so that waiting for it is not taken for a slow answer
+        return LlamaParseEngine(self.settings.base_url, key, timeout_s=timeout_s, max_retries=0)
+
+    def _ask_now(self) -> Reach:
+        """A probe that a person asked for; beside the pace, for they wait for it."""
+
+        async def ask() -> Reach:
+            engine = self._probed(PROBE_TIMEOUT_S)
+            began = time.perf_counter()
+            try:
+                problem = await probe(self.watch, engine)
+            finally:
+                await engine.close()
+            return Reach(time.perf_counter() - began, problem)
+
+        found = asyncio.run(ask())
+        self.watch.write_now()
+        return found
+
     def _gate(self, mode: Mode, engine: EngineName) -> str:
         is_vendor = mode is not Mode.MOCK and engine is EngineName.LLAMAPARSE
-        return self.health.gate() if is_vendor else ""
+        return self.watch.gate() if is_vendor else ""
+
+    def _text_layer(self, job: Job) -> dict[int, str]:
+        """For the quality receipt; a document that is not read here has none."""
+        with self.store.read() as tx:
+            document = documents.find(tx, job.document_sha256)
+        if document is None or document.source_url:
+            return {}
+        try:
+            with self.blobs.content(document.sha256, document.size_bytes).as_file() as path:
+                return self.local.text_layer(path)
+        except ConsoleError:
+            # a result without a receipt is better than none
+            return {}
+
+    def _stands_in(self, job: Job) -> bool:
+        with self.store.read() as tx:
+            document = documents.find(tx, job.document_sha256)
+        return document is not None and self._is_read_here(document)
+
+    def _is_read_here(self, document: Document) -> bool:
+        """Whether the local engine can read it: the bytes are here, and so is what opens them."""
+        takes = self.engines.cards[EngineName.LOCAL].takes
+        return not document.source_url and takes(document.media_type)
 
     def _again(self) -> Again:
         return Again(
@@ -230,7 +321,7 @@ class Console:
         )
 
     def _room(self, at_most: int) -> int:
-        return self.health.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))
+        return self.watch.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))
 
     def has_worker(self) -> bool:
         """Whether some process parses now."""
@@ -257,7 +348,7 @@ class Console:
             self._prober.stop()
         if self._worker is not None:
             self._worker.stop()
-        self.health.stop()
+        self.watch.stop()
         if self._mock is not None:
             self._mock.close()
         self.receiver.close()
@@ -318,56 +409,6 @@ class _Mock:
         """Stop both."""
         self.simulator.close()
         self.receiver.close()
-
-
-class _Engines:
-    """Engines by mode, made when first needed, on the loop that uses them."""
-
-    def __init__(self, console: Console, mock: _Mock) -> None:
-        self._console = console
-        self._mock = mock
-        self._made: dict[bool, LlamaParseEngine] = {}
-
-    def of(self, mode: Mode, name: EngineName) -> ParseEngine:
-        """The engine for an attempt."""
-        if name is EngineName.LOCAL:
-            return self._console.local
-        is_mock = mode is Mode.MOCK
-        if is_mock not in self._made:
-            self._made[is_mock] = self._client(is_mock=is_mock)
-        return self._made[is_mock]
-
-    def _client(self, *, is_mock: bool) -> LlamaParseEngine:
-        settings = self._console.settings
-        key = SecretStr("simulated") if is_mock else settings.api_key
-        if key is None:
-            raise ConsoleError(
-                "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
-            )
-        label = "mock" if is_mock else "real"
-        console = self._console
-
-        def heard(operation: str, outcome: str, seconds: float) -> None:
-            console.metrics.count_call(label, operation, outcome, seconds)
-            if not is_mock:
-                console.health.heard(operation, outcome, seconds)
-
-        return LlamaParseEngine(
-            self._mock.simulator.url if is_mock else settings.base_url,
-            key,
-            simulated=is_mock,
-            timeout_s=settings.timeout_s,
-            max_retries=settings.max_retries,
-            pace=None
-            if is_mock
-            else StoredPace(self._console.store, key, settings.requests_per_minute),
-            on_call=heard,
-        )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        for engine in self._made.values():
-            await engine.close()
 
 
 def _generated_secret(data_dir: Path, purpose: str) -> str:

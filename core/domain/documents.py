@@ -127,7 +127,9 @@ class ParsedPage:
 
     ``items`` are the page's parts as LlamaParse names them (headings, tables, ...), empty where the
     engine or the tier makes none.
-    ``is_provisional`` marks a stand-in for a page that LlamaParse should have made.
+    ``is_provisional`` marks a stand-in for a page that LlamaParse should have made. The quality
+    receipt is ``found_share``, the share of its text layer's words that were found (None where there
+    is no sound one), and ``doubts``, what speaks against the page in words.
     """
 
     number: int
@@ -139,6 +141,8 @@ class ParsedPage:
     notes: tuple[str, ...] = ()
     items: tuple[Mapping[str, Any], ...] = ()
     is_provisional: bool = False
+    found_share: float | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class RouteFacts:
 
     ``pages`` are the profiles of the whole document, empty when it was not looked into.
     ``vendor_trouble`` says in words why LlamaParse cannot be used now (its breaker, a hold); empty
-    when it can. ``limits`` are the limits in force and what is used of them.
+    when it can. ``local_takes_it`` says whether the local engine reads this kind of file at all.
+    ``limits`` are the limits in force and what is used of them.
     """
 
     mode: Mode
@@ -46,6 +47,7 @@ class RouteFacts:
     pages: tuple[PageProfile, ...] = ()
     policy: RoutePolicy = field(default=RoutePolicy())
     vendor_trouble: str = ""
+    local_takes_it: bool = True
     limits: tuple[LimitUse, ...] = ()
 
 
@@ -170,6 +172,9 @@ def _trouble(facts: RouteFacts, plan: RoutePlan) -> str:
         return ""
     if not facts.vendor_is_configured:
         return _NO_KEY
+    if not facts.local_takes_it:
+        # waiting for LlamaParse is better than a stand-in that cannot be made
+        return ""
     if facts.vendor_trouble:
         return facts.vendor_trouble.rstrip(".")
     if facts.policy.local_over_limit:

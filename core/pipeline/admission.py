@@ -98,6 +98,7 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
         created_at=now,
         estimated_credits=failed.estimated_credits,
         retry_of=failed.id,
+        is_provisional=failed.is_provisional,
     )
     refusal = _reserve(tx, job, (retry,), rules, RETRY_RULE, now)
     if refusal:

@@ -5,7 +5,7 @@ at any point, a second worker and an upgrade all end the same way: somebody look
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from core.domain.jobs import (
     newest_tries,
 )
 from core.domain.money import Tier
+from core.domain.quality import with_receipt
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.engines.protocol import (
     Content,
@@ -109,10 +110,14 @@ class Resources:
     close_engines: Callable[[], Any] = field(default=lambda: None)
     gate: Callable[[Mode, EngineName], str] = field(default=lambda _mode, _engine: "")
     """May a document be sent now: empty, or why not."""
+    stands_in: Callable[[Job], bool] = field(default=lambda _job: True)
+    """Whether the local engine can read a job's document, should it have to stand in."""
     paused: Callable[[float], object] = field(default=lambda _seconds: None)
     """Hears for how many seconds the vendor asked not to be called."""
     room: Callable[[int], int] = field(default=lambda _at_most: 0)
     """How many of the jobs that wait for the vendor may be let go now."""
+    text_layer: Callable[[Job], Mapping[int, str]] = field(default=lambda _job: {})
+    """The text of a job's document by page, where the page has a sound text layer."""
     also_care: Callable[[], None] = field(default=lambda: None)
     """What else is done in each round of the care."""
 
@@ -226,8 +231,8 @@ class Driver:
         return await engine.ask_version(tier)
 
     async def _closed(self, job: Job, attempt: Attempt, why: str) -> float | None:
-        """LlamaParse cannot be used now: in REAL the job waits, in HYBRID it goes on without."""
-        if job.mode is Mode.HYBRID:
+        """LlamaParse cannot be used now: the job waits, or in HYBRID goes on here if it can."""
+        if job.mode is Mode.HYBRID and await asyncio.to_thread(self._r.stands_in, job):
             await asyncio.to_thread(self._begin, job, why)
             step = "Parse it again when LlamaParse is back, if it matters."
             return await self._fail(job, attempt, "unavailable", why, step)
@@ -347,7 +352,8 @@ class Driver:
         if error.retry_after_s:
             self._r.paused(error.retry_after_s)
         if error.kind in _STALLING:
-            if job.mode is Mode.HYBRID:
+            if job.mode is Mode.HYBRID and await asyncio.to_thread(self._r.stands_in, job):
+                await asyncio.to_thread(self._begin, job, error.what)
                 return await self._fail(job, attempt, error.kind, error.what, error.next_step)
             await asyncio.to_thread(self._hold, job, attempt, error)
             return None
@@ -763,7 +769,8 @@ class Driver:
             if jobs.job(tx, job_id).status is JobStatus.PARSING:
                 open_stand_ins(tx, job, results, SYSTEM, self._r.clock())
             attempts = jobs.attempts(tx, job_id, generation)
-        return [a.id for a in attempts if a.is_provisional and not a.status.is_final]
+        opened = [a for a in attempts if a.is_provisional and not a.retry_of]
+        return [a.id for a in opened if not a.status.is_final]
 
     def _result_of(self, attempt: Attempt) -> ParsedDocument:
         return load(self._r.blobs.get(attempt.result_blob))
@@ -778,6 +785,8 @@ class Driver:
         results = {a.id: self._result_of(a) for a in attempts if a.result_blob}
         before = load(self._r.blobs.get(job.result_blob)) if job.result_blob else None
         whole, status = outcome_of(job, attempts, results, before)
+        if results:
+            whole = with_receipt(whole, self._r.text_layer(job))
         blob = self._r.blobs.put(dump(whole)) if results else ""
         failed = next((a for a in attempts if a.error), None)
         now = self._r.clock()

@@ -29,16 +29,19 @@ from core.store import Store, Transaction, health
 from core.store.health import EngineHealth, HealthChange
 from core.telemetry import log
 
-__all__ = ["Probed", "Prober", "Probing", "Watch", "probe"]
+__all__ = ["PROBE_TIMEOUT_S", "Probed", "Prober", "Probing", "Watch", "probe"]
 
 _BREAKER = "system:breaker"
 _KEPT = timedelta(days=7)
 _HISTORY = timedelta(hours=24)
 _USUAL_FOR = timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
-_PROBE_TIMEOUT_S = 5.0
+PROBE_TIMEOUT_S = 5.0
 _LOOK_S = 1.0
 _SOON_S = 5.0
+
+_Heard = tuple[str, str, float, float, datetime]
+"""Operation, outcome, seconds, the pause that was asked for, when."""
 
 
 class Watch:
@@ -49,9 +52,7 @@ class Watch:
         self.policy = policy
         self._store = store
         self._clock = clock
-        self._heard: queue.SimpleQueue[tuple[str, str, float, float, datetime] | None] = (
-            queue.SimpleQueue()
-        )
+        self._heard: queue.SimpleQueue[_Heard | None] = queue.SimpleQueue()
         self._usual: dict[str, float] = {}
         self._usual_at: datetime | None = None
         self._tidied_at: datetime | None = None
@@ -84,19 +85,28 @@ class Watch:
 
     def _write(self) -> None:
         while (first := self._heard.get()) is not None:
-            batch, is_last = [first], False
-            with suppress(queue.Empty):
-                while True:
-                    another = self._heard.get_nowait()
-                    if another is None:
-                        is_last = True
-                        break
-                    batch.append(another)
-            self._keep(batch)
+            batch, is_last = self._waiting()
+            self._keep([first, *batch])
             if is_last:
                 return
 
-    def _keep(self, batch: Sequence[tuple[str, str, float, float, datetime]]) -> None:
+    def _waiting(self) -> tuple[list[_Heard], bool]:
+        """What else was heard, and whether it is time to end."""
+        batch: list[_Heard] = []
+        with suppress(queue.Empty):
+            while True:
+                another = self._heard.get_nowait()
+                if another is None:
+                    return batch, True
+                batch.append(another)
+        return batch, False
+
+    def write_now(self) -> None:
+        """Write what was heard, where no thread of this process does it."""
+        if self._writer is None and (batch := self._waiting()[0]):
+            self._keep(batch)
+
+    def _keep(self, batch: Sequence[_Heard]) -> None:
         try:
             usual = self._usual_now()
             self.note(
@@ -306,7 +316,7 @@ class Prober:
             while True:
                 try:
                     if await asyncio.to_thread(self._is_mine):
-                        engine = engine or self._how.engine(_PROBE_TIMEOUT_S)
+                        engine = engine or self._how.engine(PROBE_TIMEOUT_S)
                         await asyncio.sleep(await self._how.turn())
                         await probe(self._watch, engine)
                 except ConsoleError as error:

@@ -30,6 +30,7 @@ def load(data: bytes) -> ParsedDocument:
                 "engine": EngineName(page["engine"]),
                 "notes": tuple(page["notes"]),
                 "items": tuple(page.get("items", ())),
+                "doubts": tuple(page.get("doubts", ())),
             }
         )
         for page in payload["pages"]

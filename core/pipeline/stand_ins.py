@@ -6,7 +6,15 @@ from datetime import datetime
 
 from core.clock import new_id
 from core.domain.documents import EngineName, ParsedDocument, page_ranges
-from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus, job_status_of
+from core.domain.jobs import (
+    Actor,
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    job_status_of,
+    newest_tries,
+)
 from core.pipeline.results import merge
 from core.store import Transaction, jobs
 
@@ -23,8 +31,9 @@ def open_stand_ins(
     ``results`` are those of the job's attempts by their id. Never for a cancelled attempt, and not
     where it is not known whether LlamaParse has the document. What is opened is not opened again.
     """
-    attempts = jobs.attempts(tx, job.id, job.generation)
-    number = max((attempt.number for attempt in attempts), default=0)
+    opened_before = jobs.attempts(tx, job.id, job.generation)
+    number = max((attempt.number for attempt in opened_before), default=0)
+    attempts = newest_tries(opened_before)
     have = {attempt.target_pages for attempt in attempts if attempt.is_provisional}
     for attempt in attempts:
         wanted = _missing(attempt, results.get(attempt.id))

@@ -25,6 +25,7 @@ from core.errors import ConsoleError, NotAllowed, UpstreamKind
 from core.pipeline.admission import Rules, admit
 from core.pipeline.driver import UNKNOWN_OUTCOME
 from core.pipeline.results import load
+from core.pipeline.withdrawal import withdraw
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger
 from core.store.jobs import Cause, JobFilter, TimelineEntry
 
@@ -263,13 +264,9 @@ class Jobs:
 
     def _stop(self, tx: Transaction, job: Job, actor: Actor) -> None:
         now = self._clock()
+        withdraw(tx, job, self._rules().timezone, actor, now)
         for attempt in jobs.attempts(tx, job.id, job.generation):
-            if attempt.status in {AttemptStatus.PLANNED, AttemptStatus.RESERVED}:
-                jobs.change_attempt(
-                    tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now
-                )
-                self._release(tx, attempt, "cancelled")
-            elif not attempt.status.is_final:
+            if not attempt.status.is_final:
                 jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
                 jobs.note(
                     tx,

@@ -91,6 +91,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     parse_again: bool = False,
     policy: RoutePolicy = RoutePolicy(),  # noqa: B008 - frozen
     vendor_trouble: str = "",
+    local_takes_it: bool = True,
     limits: tuple[LimitUse, ...] = (),
 ) -> QuoteLine:
     """The line for one upload."""
@@ -114,6 +115,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 pages=upload.document.pages,
                 policy=policy,
                 vendor_trouble=vendor_trouble,
+                local_takes_it=local_takes_it,
                 limits=limits,
             )
         )

@@ -55,6 +55,7 @@ class Submissions:
         clock: Clock,
         policy: Callable[[], RoutePolicy] = RoutePolicy,
         trouble: Callable[[], str] = str,
+        stands_in: Callable[[Document], bool] = bool,
         prices: PriceBook = BUILT_IN_PRICES,
     ) -> None:
         self._store = store
@@ -67,6 +68,7 @@ class Submissions:
         self._clock = clock
         self._policy = policy
         self._trouble = trouble
+        self._stands_in = stands_in
         self._prices = prices
         self._log = log("submit")
 
@@ -149,6 +151,7 @@ class Submissions:
                         parse_again=parse_again,
                         policy=policy,
                         vendor_trouble=trouble,
+                        local_takes_it=self._stands_in(upload.document),
                         # what the documents before this one take is not left for it
                         limits=taken_by(limits, lines),
                     )

@@ -14,10 +14,10 @@ _STRIP_LIMIT = 40
 
 
 def mark(page: ParsedPage) -> str:
-    """``✕`` failed, ``!`` empty or with a note, ``◐`` a stand-in, ``⌂`` made here; nothing for the rest."""
+    """``✕`` failed, ``!`` doubtful or with a note, ``◐`` a stand-in, ``⌂`` made here; nothing for the rest."""
     if page.error:
         return " ✕"
-    if page.notes or not (page.markdown.strip() or page.text.strip()):
+    if page.doubts or page.notes or not (page.markdown.strip() or page.text.strip()):
         return " !"
     if page.is_provisional:
         return " ◐"
@@ -51,7 +51,7 @@ def _legend(pages: Sequence[ParsedPage], mode: Mode) -> None:
     signs = {mark(page).strip() for page in pages} - {""}
     words = {
         "✕": "failed",
-        "!": "empty, or with a note",
+        "!": "doubtful, or with a note",
         "◐": f"provisional: the {engine_name(EngineName.LOCAL, mode)} stands in for LlamaParse",
         "⌂": f"made by the {engine_name(EngineName.LOCAL, mode)}, as planned",
     }

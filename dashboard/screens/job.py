@@ -25,5 +25,5 @@ def live() -> None:
 
 live()
 if view.job.result_blob:
-    page_reader.show(view, console)
+    page_reader.show(view, console, actor())
 timeline.show(view.timeline, view.deliveries)

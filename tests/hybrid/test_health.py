@@ -122,8 +122,8 @@ def test_the_breaker_is_one_for_all_processes_and_so_is_the_prober(
         second = make_console(**facts)
         third = make_console(**facts)
         claimed = [
-            third.health.claim_probe("third", 2),
-            second.health.claim_probe("second", 2),
+            third.watch.claim_probe("third", 2),
+            second.watch.claim_probe("second", 2),
         ]
         assert sum(claimed) <= 1
         wait_until(lambda: bool(switches.asked))
@@ -134,34 +134,34 @@ def test_the_breaker_is_one_for_all_processes_and_so_is_the_prober(
         wait_until(_all(first, job, JobStatus.HELD))
         wait_until(lambda: _state(second) is BreakerState.OPEN)
         assert second.health.look().breaker.reason is OpenReason.QUOTA
-        assert second.health.gate() != ""
+        assert second.watch.gate() != ""
     assert probes <= 2
 
 
 def test_a_lost_state_is_found_again(make_console: Callable[..., Console], tmp_path: Path) -> None:
     """Without its row the breaker is what the last calls lead to, not blindly closed."""
     console = make_console()
-    console.health.start()
-    console.health.heard("probe", "unauthorized", 0.1)
+    console.watch.start()
+    console.watch.heard("probe", "unauthorized", 0.1)
     wait_until(lambda: _state(console) is BreakerState.OPEN)
     with console.store.write() as tx:
         tx.execute(delete(HealthRow))
     assert _state(console) is BreakerState.OPEN
-    assert "401" in console.health.gate()
+    assert "401" in console.watch.gate()
 
 
 def test_a_person_can_hold_llamaparse_for_a_while(make_console: Callable[..., Console]) -> None:
     """A hold stops what would be sent, ends by itself or by a person, and stands on record."""
     console = make_console()
     until = console.clock() + timedelta(minutes=5)
-    console.health.hold(Hold(until, "alice", "key rotation"))
-    assert "key rotation" in console.health.gate()
-    assert console.health.room(5) == 0
-    console.health.release("bob", "rotated")
-    assert console.health.gate() == ""
+    console.watch.hold(Hold(until, "alice", "key rotation"))
+    assert "key rotation" in console.watch.gate()
+    assert console.watch.room(5) == 0
+    console.watch.release("bob", "rotated")
+    assert console.watch.gate() == ""
     assert [(c.actor, c.reason) for c in _changes(console)] == [
         ("bob", "rotated"),
         ("alice", "key rotation"),
     ]
-    console.health.hold(Hold(console.clock(), "alice", "a moment"))
-    assert console.health.gate() == ""
+    console.watch.hold(Hold(console.clock(), "alice", "a moment"))
+    assert console.watch.gate() == ""

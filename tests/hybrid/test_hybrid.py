@@ -22,6 +22,7 @@ from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.samples import pdf_of_images, pdf_of_text, scan_of
 from core.serving import Served
+from dashboard.components.receipt import next_tier
 from tests.factories import ALICE, finished, wait_until
 from tests.vendor import Switches, a_vendor, pages_that, paid
 
@@ -202,7 +203,7 @@ def test_the_rule_replaces_stand_ins_once_llamaparse_is_back(
             max_retries=0,
         )
         console.routes.save(RoutePolicy(parse_again=True), ALICE, "real results, please")
-        wait_until(lambda: console.health.trouble() != "")
+        wait_until(lambda: console.watch.trouble() != "")
         job = finished(console, _press(console, {"a.txt": b"words"}).id).jobs[0]
         assert job.is_provisional
         switches.status = 0
@@ -245,12 +246,47 @@ def test_a_failed_second_try_keeps_what_there_was(
         failed = finished(console, before.submission_id).jobs[0]
         assert failed.status is JobStatus.COMPLETE
         assert console.jobs.markdown_of(failed) == console.jobs.markdown_of(before)
-        console.health.hold(Hold(console.clock() + timedelta(minutes=5), "alice", "test"))
+        console.watch.hold(Hold(console.clock() + timedelta(minutes=5), "alice", "test"))
         with pytest.raises(NotAllowed, match="on hold"):
             console.again.order(console.again.at_tier(failed, [2], Tier.AGENTIC), ALICE)
-        console.health.release("alice", "test")
+        console.watch.release("alice", "test")
     waiting = make_console(api_key="llx-k", mode="real")
     waiting.again.order(waiting.again.at_tier(failed, [2], Tier.AGENTIC), ALICE)
     waiting.jobs.cancel([failed.id], ALICE)
     assert waiting.jobs.view(failed.id).job.status is JobStatus.COMPLETE
     assert waiting.jobs.markdown_of(failed) == waiting.jobs.markdown_of(before)
+
+
+def test_doubtful_pages_are_marked_and_can_be_parsed_at_a_higher_tier(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """The receipt measures each page against its text layer; one order parses the doubtful ones again."""
+    with Served(a_vendor(tmp_path / "vendor", Switches(), pages_that(2))) as service:
+        console = make_console(worker=True, api_key="llx-k", base_url=service.url, mode="real")
+        # this vendor finds next to nothing of what is there
+        file = pdf_of_text([_text(1), _text(2)])
+        job = finished(console, _press(console, {"a.pdf": file}, Mode.REAL).id).jobs[0]
+        pages = console.jobs.result(job).pages
+        assert all("missing" in page.doubts[0] for page in pages)
+        assert all(page.found_share is not None and page.found_share < 0.1 for page in pages)
+        tier = next_tier(pages, job.options.tier)
+        assert tier is Tier.AGENTIC_PLUS
+        wanted = console.again.at_tier(job, [2], tier)
+        assert wanted.usd == Decimal("0.05625")
+        console.again.order(wanted, ALICE)
+        again = finished(console, job.submission_id).jobs[0]
+        assert [page.tier for page in console.jobs.result(again).pages] == [
+            "agentic",
+            "agentic_plus",
+        ]
+        assert again.estimated_usd == job.estimated_usd + wanted.usd
+
+
+def test_a_sound_result_has_no_doubts(make_console: Callable[..., Console]) -> None:
+    """Where an engine found what is in the text layer, nothing is marked."""
+    console = make_console(worker=True)
+    file = pdf_of_text([_text(1), _text(2)])
+    job = finished(console, _press(console, {"a.pdf": file}, Mode.MOCK).id).jobs[0]
+    pages = console.jobs.result(job).pages
+    assert [page.doubts for page in pages] == [(), ()]
+    assert all(page.found_share is not None and page.found_share > 0.95 for page in pages)

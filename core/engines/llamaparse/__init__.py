@@ -1,5 +1,6 @@
 """The LlamaParse client: the only place that talks to the service, or to its simulator."""
 
+from core.engines.llamaparse.card import llamaparse_card
 from core.engines.llamaparse.client import LlamaParseEngine
 from core.engines.llamaparse.job_failures import JobFailure, job_failure
 from core.engines.llamaparse.usage import Organization, Project, UsageRecord
@@ -13,4 +14,5 @@ __all__ = [
     "Project",
     "UsageRecord",
     "job_failure",
+    "llamaparse_card",
 ]
