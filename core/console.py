@@ -321,6 +321,8 @@ class Console:
         )
 
     def _room(self, at_most: int) -> int:
+        if self.settings.api_key is None:
+            return 0
         return self.watch.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))
 
     def has_worker(self) -> bool:

@@ -151,7 +151,7 @@ class Driver:
         with correlated(job.correlation_id, job_id=job.id, attempt_id=attempt.id):
             match attempt.status:
                 case AttemptStatus.RESERVED:
-                    return await self._submit(job, attempt)
+                    return await self._begin_or_wait(job, attempt)
                 case AttemptStatus.SUBMITTING:
                     return await self._doubt(job, attempt, "the process ended while it was sending")
                 case AttemptStatus.UNKNOWN:
@@ -185,14 +185,17 @@ class Driver:
 
     # -- reserved ---------------------------------------------------------------------------------
 
+    async def _begin_or_wait(self, job: Job, attempt: Attempt) -> float | None:
+        closed = await asyncio.to_thread(self._r.gate, job.mode, attempt.engine)
+        if closed and not attempt.cancel_requested_by:
+            return await self._closed(job, attempt, closed)
+        return await self._submit(job, attempt)
+
     async def _submit(
         self, job: Job, attempt: Attempt, owner_before: str | None = None
     ) -> float | None:
         if attempt.cancel_requested_by and attempt.status is AttemptStatus.RESERVED:
             return await self._cancelled(job, attempt, attempt.cancel_requested_by)
-        closed = await asyncio.to_thread(self._r.gate, job.mode, attempt.engine)
-        if closed and attempt.status is AttemptStatus.RESERVED:
-            return await self._closed(job, attempt, closed)
         engine = self._r.engine_of(job.mode, attempt.engine)
         # before the intent: from then on the request must be on its way within its timeout
         try:

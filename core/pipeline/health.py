@@ -207,6 +207,10 @@ class Watch:
     def claim_probe(self, who: str, interval_s: float) -> bool:
         """Whether it is this process that probes now."""
         now = self._clock()
+        with self._store.read() as tx:
+            known = health.find(tx, self.engine)
+        if known is not None and known.next_probe_at is not None and now < known.next_probe_at:
+            return False
         with self._store.write() as tx:
             known = self._locked(tx)
             breaker = as_of(known.breaker, now, self.policy)

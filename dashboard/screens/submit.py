@@ -4,13 +4,14 @@ import streamlit as st
 
 from core.domain.money import Tier
 from core.services.quotes import share_sentence
-from dashboard.components import formats, header, quote_table, uploads
+from dashboard.components import formats, header, outage, quote_table, uploads
 from dashboard.runtime import actor, get_console
 from dashboard.wording import money, plain, tier_name
 
 console = get_console()
 mode = console.modes.current()
 header.show("Submit", mode)
+outage.show(console, mode)
 tier = st.segmented_control(
     "Tier",
     list(Tier),

@@ -111,6 +111,7 @@ def test_pages_come_back_in_order_numbered_as_in_the_document(
 
     async def use(engine: ParseEngine) -> None:
         job = await _done(engine, order)
+        assert (await engine.look(job.vendor_job_id, order)).status is job.status
         result = await engine.fetch(job.vendor_job_id, order)
         assert [page.number for page in result.pages] == numbers
         assert {page.engine for page in result.pages} == {subject.card.name}

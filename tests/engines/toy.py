@@ -36,9 +36,15 @@ class Toy:
         """Always ready."""
         return _job(vendor_job_id.removeprefix("toy-"))
 
+    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
+        """Always ready."""
+        del order
+        return await self.status(vendor_job_id)
+
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """Shout."""
         del vendor_job_id
+        assert order.content is not None
         lines = b"".join([chunk async for chunk in order.content.chunks()]).decode().splitlines()
         wanted = parse_page_ranges(order.target_pages) if order.target_pages else ()
         pages = tuple(
