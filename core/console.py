@@ -317,6 +317,8 @@ class Console:
             self.rules,
             self.queue.enqueue,
             BUILT_IN_PRICES,
+            # as often as LlamaParse is asked how it does
+            timedelta(seconds=self.settings.health_interval_s),
             self.clock,
         )
 

@@ -19,7 +19,6 @@ from core.telemetry import log
 
 __all__ = ["Again", "order_again", "plan_again", "stand_ins_of"]
 
-_EVERY = timedelta(seconds=10)
 _CANDIDATES = 500
 _LACKING = {"unavailable", UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
 
@@ -111,10 +110,12 @@ class Again:
         rules: Callable[[], Rules],
         enqueue: Callable[[str, str, int], None],
         prices: PriceBook,
+        every: timedelta,
         clock: Clock,
     ) -> None:
         self._store = store
         self._blob = blob
+        self._every = every
         self._room = room
         self._rules = rules
         self._enqueue = enqueue
@@ -126,7 +127,7 @@ class Again:
     def care(self) -> None:
         """One round: a few of the oldest stand-ins, while LlamaParse can be used and there is money."""
         now = self._clock()
-        if self._looked_at is not None and now - self._looked_at < _EVERY:
+        if self._looked_at is not None and now - self._looked_at < self._every:
             return
         self._looked_at = now
         with self._store.read() as tx:

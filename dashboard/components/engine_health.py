@@ -10,6 +10,7 @@ from core.domain.health import BreakerState, Outcome, Signal
 from core.domain.jobs import Actor
 from core.services.health import Span
 from core.store.health import EngineHealth
+from core.store.jobs import JobFilter
 from dashboard.components import health_charts
 from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, plain
 
@@ -74,6 +75,11 @@ def _sentence(console: Console, known: EngineHealth) -> str:
         parts.append(f"Next probe in {duration(max(timedelta(0), known.next_probe_at - now))}.")
     if waiting:
         parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} because of it.")
+    provisional = console.jobs.find(JobFilter(is_provisional=True), limit=1).total
+    if provisional:
+        parts.append(
+            f"{provisional:,} {'job has' if provisional == 1 else 'jobs have'} stand-ins for it."
+        )
     return " ".join(parts)
 
 

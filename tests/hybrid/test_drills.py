@@ -150,12 +150,11 @@ def _drill(
         _check(day, view, mode)
 
 
-@pytest.mark.parametrize("trouble", [_outage, _quota_gone])
-def test_real_waits_out_a_bad_day(
-    make_console: Callable[..., Console], tmp_path: Path, trouble: Callable[[_Day], None]
+def test_real_waits_out_an_empty_account(
+    make_console: Callable[..., Console], tmp_path: Path
 ) -> None:
-    """In the middle of a batch the service goes away: what is not sent waits, and all is parsed once."""
-    _drill(make_console, tmp_path, trouble, Mode.REAL, 12)
+    """In the middle of a batch the credits end: what is not sent waits, and all is parsed once."""
+    _drill(make_console, tmp_path, _quota_gone, Mode.REAL, 12)
 
 
 def test_hybrid_goes_on_while_the_key_is_revoked(

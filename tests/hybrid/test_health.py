@@ -51,7 +51,7 @@ def _state(console: Console) -> BreakerState:
     "status", [503, *(pytest.param(other, marks=pytest.mark.soak) for other in (401, 402))]
 )
 def test_in_real_jobs_wait_and_go_on_by_themselves(
-    make_console: Callable[..., Console], tmp_path: Path, database_url: str, status: int
+    make_console: Callable[..., Console], tmp_path: Path, status: int
 ) -> None:
     """An outage holds what comes in, with the reason; when it is over each is parsed and paid once."""
     switches = Switches(status=status)
@@ -64,7 +64,6 @@ def test_in_real_jobs_wait_and_go_on_by_themselves(
             health=QUICK,
             health_interval_s=1,
             max_retries=0,
-            database_url=database_url,
         )
         wait_until(lambda: _state(console) is not BreakerState.CLOSED)
         submission = _press(console, Mode.REAL)

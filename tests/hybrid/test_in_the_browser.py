@@ -15,6 +15,7 @@ from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.serving import Served
 from dashboard.asgi import create_app
+from dashboard.runtime import get_console
 from tests.factories import ALICE, finished, wait_until
 from tests.vendor import Switches, a_vendor, pages_that
 
@@ -52,6 +53,8 @@ def test_an_outage_from_the_switch_to_the_real_result(
             health_interval_s=1,
         )
         wait_until(lambda: console.health.trouble() != "")
+        # the one of an earlier test in this process
+        get_console.clear()
         with Served(create_app(console)) as served:
             page.goto(served.url)
             banner = page.locator(".st-key-outage")
