@@ -6,7 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.parsedeck
 
-.PHONY: help setup run test browser check bench soak lock clean
+LEGACY := $(VENV)/legacy/.ready
+# what the older client declares and LlamaParse never imports
+UNUSED := networkx nltk aiohttp aiohappyeyeballs aiosignal attrs frozenlist multidict propcache yarl tiktoken regex \
+  joblib dirtyjson aiosqlite cloudpickle defusedxml setuptools pyyaml python-dotenv nest-asyncio griffecli
+
+.PHONY: help setup run test browser legacy check bench soak lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -27,7 +32,15 @@ run: setup ## the console, API and worker on this machine
 browser: setup
 	@$(BIN)/python tests/ensure_browser.py
 
-test: setup browser ## every test, the browser's too
+legacy: $(LEGACY) ## the older official client, in an environment of its own, for its tests
+
+$(LEGACY): tests/simulator/legacy.lock | setup
+	$(PYTHON) -m venv $(VENV)/legacy
+	$(VENV)/legacy/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+	  --require-hashes -r tests/simulator/legacy.lock
+	@touch $@
+
+test: setup browser legacy ## every test, the browser's too
 	$(BIN)/python -m pytest
 
 check: setup ## format, lint, types, architecture
@@ -46,6 +59,8 @@ lock: setup ## pin every package anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-header --no-annotate \
 	  --python-version 3.11 --upgrade --output-file requirements.lock
+	$(BIN)/uv pip compile tests/simulator/legacy.in --generate-hashes --no-header --no-annotate \
+	  --python-version 3.11 --upgrade $(addprefix --no-emit-package ,$(UNUSED)) --output-file tests/simulator/legacy.lock
 
 clean: ## remove what was made here
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

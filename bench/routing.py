@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 from pypdf import PdfReader
@@ -27,7 +28,7 @@ from tests.vendor import Switches, a_vendor, pages_that
 __all__ = ["run"]
 
 _ECONOMY = RoutePolicy(HybridPolicy.ECONOMY)
-_PRICE = BUILT_IN_PRICES.prices[0]
+_PRICE = BUILT_IN_PRICES.on(date(2026, 11, 24))
 _SAMPLES = Path(__file__).parents[2] / "shared" / "samples"
 _PLANS = 200
 _WORD = re.compile(r"\w+")

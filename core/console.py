@@ -7,9 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -20,9 +18,9 @@ from core.domain.budgets import Limit, Unit, Window
 from core.domain.documents import Document, EngineName, ParsedDocument
 from core.domain.health import HealthPolicy
 from core.domain.jobs import Actor, Job
-from core.domain.money import BUILT_IN_PRICES, usd_to_micros
+from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
-from core.engines.llamaparse import LlamaParseEngine, llamaparse_card
+from core.engines.llamaparse import LiveFact, LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
 from core.engines.protocol import WebhookTarget
 from core.engines.registry import Engines
@@ -35,10 +33,13 @@ from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.again import Reparse
+from core.services.contact import FirstContact
 from core.services.deliveries import Deliveries
 from core.services.health import Health, Reach
 from core.services.jobs import Jobs
+from core.services.limits import Limits
 from core.services.modes import Modes
+from core.services.prices import Prices
 from core.services.replans import Replans
 from core.services.routes import Routes
 from core.services.setup import Setup
@@ -122,7 +123,7 @@ class Console:
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
-        self.routes = Routes(self.store, clock)
+        self.routes = Routes(self.store, self.rules, clock)
         self.watch = Watch(self.store, EngineName.LLAMAPARSE, self._health_policy, clock)
         self.health = Health(self.store, self.watch, self._ask_now if has_key else None, clock)
         self.replans = Replans(
@@ -134,6 +135,8 @@ class Console:
             is_configured=has_key,
             clock=clock,
         )
+        self.limits = Limits(self.store, self.rules, clock)
+        self.prices = Prices(self.store, self.rules, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -151,6 +154,7 @@ class Console:
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
+        self.first_contact = FirstContact(settings, self.submissions, self.jobs, self._wire_facts)
         self.deliveries = Deliveries(self.store, clock, self._secrets)
         self.again = Reparse(
             self.store,
@@ -175,14 +179,15 @@ class Console:
         )
 
     def rules(self) -> Rules:
-        """The limits in force now, what the console stored on top."""
+        """The limits of the settings, over which stored ones win, and where a day begins."""
         now = self.setup.in_force()
         return Rules(
             (
-                Limit(Window.DAY, Unit.USD, usd_to_micros(Decimal(now.daily_limit_usd))),
+                Limit(Window.DAY, Unit.USD, usd_to_micros(now.daily_limit_usd)),
                 Limit(Window.HOUR, Unit.SUBMITS, now.hourly_request_limit),
             ),
             now.timezone,
+            region="eu" if ".eu." in now.base_url else "na",
         )
 
     def run_worker(self) -> None:
@@ -195,9 +200,7 @@ class Console:
             blobs=self.blobs,
             engine_of=self.engines.of,
             webhook_of=self._webhook_of,
-            micros_of=self._micros_of,
             rules=self.rules,
-            timezone=self.setup.in_force().timezone,
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
@@ -316,7 +319,6 @@ class Console:
             self._room,
             self.rules,
             self.queue.enqueue,
-            BUILT_IN_PRICES,
             # as often as LlamaParse is asked how it does
             timedelta(seconds=self.settings.health_interval_s),
             self.clock,
@@ -360,6 +362,16 @@ class Console:
         self.queue.close()
         self.store.close()
 
+    def _wire_facts(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
+        async def ask() -> tuple[LiveFact, ...]:
+            engine = self._llamaparse(Mode.REAL)
+            try:
+                return await engine.first_contact(vendor_job_id, attempt_id)
+            finally:
+                await engine.close()
+
+        return asyncio.run(ask())
+
     def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
         real = [
             (
@@ -383,12 +395,6 @@ class Console:
             return None
         first = self.settings.webhook_secrets[0].get_secret_value()
         return WebhookTarget(f"{self.settings.public_url}{WEBHOOK_PATH}", first)
-
-    def _micros_of(self, job: Job, credits_: int) -> int:
-        zone = ZoneInfo(self.setup.in_force().timezone)
-        return usd_to_micros(
-            BUILT_IN_PRICES.on(job.created_at.astimezone(zone).date()).usd(credits_)
-        )
 
 
 class _Mock:

@@ -5,6 +5,8 @@
     ├── DocumentRefused           this file cannot be taken; says why and what to do
     ├── NotFound                  no such job, document or delivery
     ├── NotAllowed                the state of the thing does not allow the action
+    │   ├── PriceMissing          what would be spent has no price, so it is not spent
+    │   └── Overtaken             somebody else changed it meanwhile
     ├── WebhookRejected           a delivery is not accepted; carries the verdict
     ├── StoreUnavailable          the database cannot be reached
     ├── BlobError                 a blob cannot be written or read
@@ -15,6 +17,7 @@
 Programming mistakes are ``ValueError`` or ``RuntimeError``, never a ``ConsoleError``.
 """
 
+from datetime import date
 from enum import StrEnum
 
 __all__ = [
@@ -23,6 +26,8 @@ __all__ = [
     "DocumentRefused",
     "NotAllowed",
     "NotFound",
+    "Overtaken",
+    "PriceMissing",
     "RefusalReason",
     "SettingsError",
     "SimulatorRefused",
@@ -83,6 +88,20 @@ class NotFound(ConsoleError):
 
 class NotAllowed(ConsoleError):
     """The thing's present state does not allow what was asked; nothing was changed."""
+
+
+class PriceMissing(NotAllowed):
+    """What would be spent has no price on that day; nothing is spent unquoted."""
+
+    def __init__(self, of_what: str, day: date) -> None:
+        super().__init__(
+            f"The price book has no price for {of_what} on {day.isoformat()}.",
+            "Nothing is spent unquoted: add the price on the Limits screen, then try again.",
+        )
+
+
+class Overtaken(NotAllowed):
+    """Somebody else changed the same thing meanwhile; nothing was overwritten."""
 
 
 class WebhookRejected(ConsoleError):

@@ -30,6 +30,7 @@ ENTRIES = (
     Entry("Work", "Jobs", "screens/jobs.py", ":material/list_alt:"),
     Entry("Work", "Job", "screens/job.py", ":material/description:", is_hidden=True),
     Entry("Work", "Submission", "screens/submission.py", ":material/inventory_2:", is_hidden=True),
+    Entry("Money", "Limits", "screens/limits.py", ":material/speed:"),
     Entry("Engine room", "Webhooks", "screens/webhooks.py", ":material/webhook:"),
     Entry("Engine room", "Delivery", "screens/delivery.py", ":material/webhook:", is_hidden=True),
     Entry("Engine room", "Modes and health", "screens/modes.py", ":material/monitor_heart:"),

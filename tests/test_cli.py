@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.console import Console
+from core.domain.budgets import Unit, Window
 from core.samples import sample_documents
 from core.settings import Settings
 from tests.factories import ALICE, free_port
@@ -109,7 +110,8 @@ def test_a_wrong_setting_stops_the_start() -> None:
 def test_the_start_line_names_what_is_overridden(tmp_path: Path) -> None:
     """Whoever set a variable that does not count learns it at the start: by what and by whom."""
     console = Console(Settings.load({"data_dir": tmp_path / "var"}))
-    console.setup.store("daily_limit_usd", "3", ALICE)
+    daily = ("all", Window.DAY, Unit.USD)
+    console.limits.change("real", daily, "3", ALICE, "a slow week")
     console.close()
     command = [str(PARSEDECK), "up", "--port", str(free_port()), "--ingress-port", str(free_port())]
     process = subprocess.Popen(
@@ -124,7 +126,9 @@ def test_the_start_line_names_what_is_overridden(tmp_path: Path) -> None:
         lines = list(takewhile(lambda line: "Data and log" not in line, said))
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
-    assert any("PARSEDECK_DAILY_LIMIT_USD does not count: alice" in line for line in lines), lines
+    assert any(
+        "PARSEDECK_DAILY_LIMIT_USD does not count for real money: alice" in line for line in lines
+    ), lines
 
 
 def test_doctor_and_spend_speak_json() -> None:

@@ -171,8 +171,17 @@ def simulator(
 
 
 @app.command()
-def doctor(as_json: _Json = False) -> None:
+def doctor(
+    live: Annotated[
+        bool, typer.Option("--live", help="Parse one page for real, after showing its price.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --live: do not ask.")] = False,
+    wait: Annotated[float, typer.Option(help="With --live: seconds to wait for the bill.")] = 120,
+    as_json: _Json = False,
+) -> None:
     """What is configured, reachable, missing, and what to do; exit 1 when something is broken."""
+    if live:
+        _first_contact(wait, yes=yes, as_json=as_json)
     with _console(worker=False) as console:
         facts = console.setup.facts()
     if as_json:
@@ -286,6 +295,30 @@ def cancel(job_ids: list[str]) -> None:
     typer.echo("Asked to stop.")
 
 
+def _first_contact(wait_s: float, *, yes: bool, as_json: bool) -> None:
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from core.console import local_actor  # noqa: PLC0415
+
+    with _console(worker=False) as console:
+        contact = console.first_contact
+        quote = contact.quote()
+        price = f"{quote.credits} credits, ${quote.usd:.4f}"
+        what = f"One page is parsed for real at {console.settings.base_url}: {price}."
+        typer.echo(what, err=True)
+        if not yes and not typer.confirm("Go on?", err=True):
+            typer.echo("Nothing was sent.", err=True)
+            raise typer.Exit(1)
+        if not console.has_worker():
+            console.run_worker()
+        facts = contact.run(quote, local_actor(), billed_within_s=wait_s)
+    if as_json:
+        typer.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
+    for fact in facts if not as_json else []:
+        typer.echo(f"{fact.verdict:10} {fact.topic}: {fact.what}")
+    raise typer.Exit(1 if any(fact.verdict == "different" for fact in facts) else 0)
+
+
 @contextmanager
 def _console(*, worker: bool) -> "Iterator[Console]":
     from core.console import Console  # noqa: PLC0415
@@ -316,9 +349,7 @@ def _announce(console: "Console", host: str, port: int, ingress_port: int) -> No
             "REAL is polling only: no public HTTPS address with a webhook secret is configured."
         )
     for override in console.setup.overrides():
-        typer.echo(
-            f"{override.variable} does not count: {override.actor} stored {override.value} in the console."
-        )
+        typer.echo(override.words)
     typer.echo(f"Data and log: {console.settings.data_dir}", err=False)
 
 

@@ -1,21 +1,33 @@
-"""Limits and the calendar windows they hold in."""
+"""Limits, the calendar windows they hold in, and when a reservation is granted."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 __all__ = [
+    "EVERYTHING",
+    "Ask",
     "Limit",
     "LimitUse",
+    "Refusal",
     "Unit",
+    "Uses",
     "Window",
-    "exceeded",
+    "book_of",
+    "in_order",
     "next_start",
-    "scope_of",
+    "refusal_of",
+    "scope_words",
+    "scopes_of",
     "window_key",
+    "with_reserved",
 ]
+
+EVERYTHING = "all"
+"""The scope of a limit over all work of one book."""
 
 
 class Window(StrEnum):
@@ -23,6 +35,7 @@ class Window(StrEnum):
 
     HOUR = "hour"
     DAY = "day"
+    MONTH = "month"
 
 
 class Unit(StrEnum):
@@ -34,11 +47,17 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``amount`` of ``unit`` in each calendar window (dollars in millionths)."""
+    """At most ``amount`` of ``unit`` in each calendar window (dollars in millionths), in one scope."""
 
     window: Window
     unit: Unit
     amount: int
+    scope: str = EVERYTHING
+
+    @property
+    def key(self) -> tuple[str, Window, Unit]:
+        """What it limits, whatever the amount."""
+        return self.scope, self.window, self.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +79,67 @@ class LimitUse:
         return max(0, self.limit.amount - self.used)
 
 
-def scope_of(mode: str) -> str:
-    """Whose money it is: simulated money never mixes with real."""
+Uses = tuple[LimitUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What somebody wants to reserve: dollars in millionths, submits, and the scopes it counts in."""
+
+    micros: int
+    submits: int
+    scopes: tuple[str, ...] = (EVERYTHING,)
+
+    def of(self, limit: Limit) -> int:
+        """How much of a limit it takes: nothing of one that is about something else."""
+        if limit.scope not in self.scopes:
+            return 0
+        return self.micros if limit.unit is Unit.USD else self.submits
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a reservation is not granted: the limit in the way, by how much it would be passed.
+
+    ``fits_a_window`` is false when the request is larger than a whole window: no waiting helps.
+    """
+
+    limit: Limit
+    over: int
+    fits_a_window: bool
+
+    @property
+    def words(self) -> str:
+        """One sentence."""
+        limit = self.limit
+        whose = scope_words(limit.scope)
+        if not self.fits_a_window:
+            size = _dollars(limit.amount) if limit.unit is Unit.USD else f"{limit.amount:,} submits"
+            return f"It is larger than {_A[limit.window]} limit of {size}{whose}: a lead must approve it."
+        if limit.unit is Unit.USD:
+            return f"It would pass {_THIS[limit.window]} limit{whose} by {_dollars(self.over)}."
+        return f"It would pass {_THIS[limit.window]} limit of {limit.amount:,} submits{whose}."
+
+
+_THIS = {Window.HOUR: "this hour's", Window.DAY: "today's", Window.MONTH: "this month's"}
+_A = {Window.HOUR: "an hour's", Window.DAY: "a day's", Window.MONTH: "a month's"}
+
+
+def book_of(mode: str) -> str:
+    """Whose money it is: simulated money is kept in a book of its own and never mixes with real."""
     return "mock" if mode == "mock" else "real"
+
+
+def scopes_of(service: str, team: str) -> tuple[str, ...]:
+    """Every scope that a reservation counts in."""
+    found = (EVERYTHING, f"service:{service}")
+    return (*found, f"team:{team}") if team else found
+
+
+def scope_words(scope: str) -> str:
+    """`` for the team sales``; empty for the scope of everything."""
+    kind, _, name = scope.partition(":")
+    return f" for the {kind} {name}" if name else ""
 
 
 def window_key(window: Window, at: datetime, timezone: str) -> str:
@@ -71,6 +148,8 @@ def window_key(window: Window, at: datetime, timezone: str) -> str:
     An hour keeps its UTC offset, so that the hour that daylight saving repeats is two windows.
     """
     local = at.astimezone(ZoneInfo(timezone))
+    if window is Window.MONTH:
+        return f"month:{local:%Y-%m}"
     if window is Window.DAY:
         return f"day:{local:%Y-%m-%d}"
     return f"hour:{local:%Y-%m-%dT%H%z}"
@@ -80,6 +159,9 @@ def next_start(window: Window, at: datetime, timezone: str) -> datetime:
     """When the window after the one of ``at`` begins, as an aware datetime in ``timezone``."""
     zone = ZoneInfo(timezone)
     local = at.astimezone(zone)
+    if window is Window.MONTH:
+        later = (local.replace(day=1) + timedelta(days=32)).date()
+        return datetime(later.year, later.month, 1, tzinfo=zone)
     if window is Window.DAY:
         tomorrow = local.date() + timedelta(days=1)
         return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone)
@@ -88,16 +170,40 @@ def next_start(window: Window, at: datetime, timezone: str) -> datetime:
     return (at - past + timedelta(hours=1)).astimezone(zone)
 
 
-def exceeded(uses: tuple[LimitUse, ...], *, micros: int, submits: int) -> str:
-    """Why a reservation of this size is refused, in words; empty when every limit allows it."""
-    for use in uses:
-        asked = micros if use.limit.unit is Unit.USD else submits
-        over = use.used + asked - use.limit.amount
-        if over <= 0:
-            continue
-        period = "today's" if use.limit.window is Window.DAY else "this hour's"
-        if use.limit.unit is Unit.USD:
-            dollars = Decimal(over) / 1_000_000
-            return f"It would pass {period} limit by ${dollars:.2f}."
-        return f"It would pass {period} limit of {use.limit.amount:,} submits."
-    return ""
+def refusal_of(uses: Sequence[LimitUse], ask: Ask) -> Refusal | None:
+    """The limit that stands in the way of what is asked; None when all allow it.
+
+    A limit that no waiting helps against is named first.
+    """
+    found = [
+        Refusal(use.limit, use.used + wanted - use.limit.amount, wanted <= use.limit.amount)
+        for use in uses
+        for wanted in [ask.of(use.limit)]
+        if wanted > 0 and use.used + wanted > use.limit.amount
+    ]
+    return min(found, key=lambda refusal: refusal.fits_a_window, default=None)
+
+
+def with_reserved(uses: Sequence[LimitUse], ask: Ask) -> tuple[LimitUse, ...]:
+    """The same limits as if this were reserved as well."""
+    return tuple(replace(use, reserved=use.reserved + ask.of(use.limit)) for use in uses)
+
+
+def in_order(uses: Sequence[LimitUse], asks: Sequence[Ask]) -> tuple[tuple[bool, ...], Uses]:
+    """Which of these are granted when they come in this order, and the limits after them.
+
+    What does not fit is passed over: it never blocks what comes after it.
+    """
+    now: Uses = tuple(uses)
+    granted = []
+    for ask in asks:
+        fits = refusal_of(now, ask) is None
+        granted.append(fits)
+        if fits:
+            now = with_reserved(now, ask)
+    return tuple(granted), now
+
+
+def _dollars(micros: int) -> str:
+    usd = Decimal(micros) / 1_000_000
+    return f"${usd:.4f}" if 0 < usd < Decimal("0.01") else f"${usd:,.2f}"

@@ -106,12 +106,12 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
         {_J.PARSED, _J.PARTLY_PARSED, _J.FAILED_PARSE, _J.CANCELLED, _J.HELD, _J.PARSE_QUEUED}
     ),
     _J.PARSED: frozenset({_J.HANDING_OFF, _J.COMPLETE}),
-    _J.PARTLY_PARSED: frozenset({_J.HANDING_OFF, _J.COMPLETE, _J.PARSE_QUEUED}),
+    _J.PARTLY_PARSED: frozenset({_J.HANDING_OFF, _J.COMPLETE, _J.PARSE_QUEUED, _J.HELD}),
     _J.HANDING_OFF: frozenset({_J.COMPLETE, _J.FAILED_HANDOFF}),
-    _J.COMPLETE: frozenset({_J.PARSE_QUEUED}),
-    _J.FAILED_PARSE: frozenset({_J.PARSE_QUEUED}),
-    _J.FAILED_HANDOFF: frozenset({_J.HANDING_OFF, _J.PARSE_QUEUED}),
-    _J.CANCELLED: frozenset({_J.PARSE_QUEUED}),
+    _J.COMPLETE: frozenset({_J.PARSE_QUEUED, _J.HELD}),
+    _J.FAILED_PARSE: frozenset({_J.PARSE_QUEUED, _J.HELD}),
+    _J.FAILED_HANDOFF: frozenset({_J.HANDING_OFF, _J.PARSE_QUEUED, _J.HELD}),
+    _J.CANCELLED: frozenset({_J.PARSE_QUEUED, _J.HELD}),
 }
 """What may follow; out of a final state only by a named person (a retry or a re-parse).
 
@@ -236,6 +236,7 @@ class Submission:
     estimated_credits: int
     estimated_usd: Decimal
     job_ids: tuple[str, ...] = field(default=())
+    team: str = ""
 
 
 def newest_tries(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:

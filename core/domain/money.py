@@ -1,14 +1,28 @@
 """Credits, dollars and the dated price book."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-__all__ = ["BUILT_IN_PRICES", "Price", "PriceBook", "Tier", "usd_from_micros", "usd_to_micros"]
+from core.errors import PriceMissing
+
+__all__ = [
+    "ANY",
+    "BUILT_IN_PRICES",
+    "Price",
+    "PriceBook",
+    "PriceEntry",
+    "PriceKind",
+    "Tier",
+    "usd_from_micros",
+    "usd_to_micros",
+]
 
 _MICROS = Decimal(1_000_000)
+ANY = "*"
+"""Stands in a price entry's key or version for all that have no entry of their own."""
 
 
 class Tier(StrEnum):
@@ -20,16 +34,62 @@ class Tier(StrEnum):
     AGENTIC_PLUS = "agentic_plus"
 
 
+class PriceKind(StrEnum):
+    """What an entry of the price book prices, and in which unit."""
+
+    PAGE = "page"
+    """Credits for a page; key: the tier, version: the tier's version date."""
+    SHEET = "sheet"
+    """Credits for a sheet of a spreadsheet."""
+    AUDIO_MINUTE = "audio_minute"
+    """Credits for a minute of sound."""
+    OPTION = "option"
+    """Credits that an option adds to a page; key: the option."""
+    CREDIT = "credit"
+    """Dollars for a credit; key: region/plan."""
+    PLAN_FEE = "plan_fee"
+    """Dollars a month; key: the plan."""
+    PLAN_CREDITS = "plan_credits"
+    """Credits a month that the plan includes; key: the plan."""
+
+    @property
+    def is_money(self) -> bool:
+        """Whether the amount is in dollars; else it is in credits."""
+        return self in {PriceKind.CREDIT, PriceKind.PLAN_FEE}
+
+
+@dataclass(frozen=True, slots=True)
+class PriceEntry:
+    """One price from one day on. ``amount`` None says that from then on no price is known."""
+
+    kind: PriceKind
+    key: str
+    valid_from: date
+    amount: Decimal | None
+    version: str = ANY
+    id: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a page costs from one day on: credits per page by tier, dollars per credit."""
+    """What holds on one day: credits per page by tier, dollars per credit, extras in credits."""
 
-    valid_from: date
+    day: date = field(compare=False)
     credits_per_page: Mapping[Tier, int]
     usd_per_credit: Decimal
+    credits_per_sheet: int = 0
+    credits_per_audio_minute: int = 0
+    options: Mapping[str, int] = field(default_factory=dict)
+    page_ids: Mapping[Tier, int] = field(default_factory=dict)
+    credit_id: int = 0
 
     def credits(self, tier: Tier, pages: int) -> int:
-        """Credits for ``pages`` pages at ``tier``."""
+        """Credits for ``pages`` pages at ``tier``.
+
+        Raises ``PriceMissing`` when the tier has no price, so that nothing is spent unquoted.
+        """
+        if tier not in self.credits_per_page:
+            raise PriceMissing(f"the tier {tier.value.replace('_', ' ')}", self.day)
         return self.credits_per_page[tier] * pages
 
     def usd(self, credits_: int) -> Decimal:
@@ -39,36 +99,98 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class PriceBook:
-    """Dated prices; a new price is a new entry and old jobs keep theirs."""
+    """Dated entries; a new price is a new entry, and what was reserved under an old one keeps it."""
 
-    prices: tuple[Price, ...]
+    entries: tuple[PriceEntry, ...]
 
-    def on(self, day: date) -> Price:
-        """The price valid on ``day``.
+    def entry(
+        self, kind: PriceKind, day: date, *keys: str, version: str = ANY
+    ) -> PriceEntry | None:
+        """The entry valid on ``day`` for the first of ``keys`` that has one.
 
-        Raises ``ValueError`` when the book begins later than that day.
+        An entry for the version beats the one for any version; of two for one day the later one
+        made counts.
         """
-        valid = [price for price in self.prices if price.valid_from <= day]
-        if not valid:
-            msg = f"no price is known for {day.isoformat()}"
-            raise ValueError(msg)
-        return max(valid, key=lambda price: price.valid_from)
+        for key in keys or (ANY,):
+            for wanted in dict.fromkeys((version, ANY)):
+                valid = [
+                    e
+                    for e in self.entries
+                    if (e.kind, e.key, e.version) == (kind, key, wanted) and e.valid_from <= day
+                ]
+                if valid:
+                    return max(valid, key=lambda e: (e.valid_from, e.id))
+        return None
+
+    def on(
+        self,
+        day: date,
+        *,
+        region: str = ANY,
+        plan: str = ANY,
+        versions: Mapping[Tier, str] | None = None,
+    ) -> Price:
+        """The prices valid on ``day`` in a region, under a plan, for these versions of the tiers.
+
+        Raises ``PriceMissing`` when a credit has no price in dollars on that day. A tier without a
+        price is left out.
+        """
+        keys = dict.fromkeys(
+            (f"{region}/{plan}", f"{region}/{ANY}", f"{ANY}/{plan}", f"{ANY}/{ANY}")
+        )
+        credit = self.entry(PriceKind.CREDIT, day, *keys)
+        if credit is None or credit.amount is None:
+            raise PriceMissing("a credit", day)
+        pages = self._pages(day, versions or {})
+        return Price(
+            day=day,
+            credits_per_page={tier: int(e.amount or 0) for tier, e in pages.items()},
+            usd_per_credit=credit.amount,
+            credits_per_sheet=self._credits(PriceKind.SHEET, day),
+            credits_per_audio_minute=self._credits(PriceKind.AUDIO_MINUTE, day),
+            options={name: self._credits(PriceKind.OPTION, day, name) for name in self._options()},
+            page_ids={tier: e.id for tier, e in pages.items()},
+            credit_id=credit.id,
+        )
+
+    def _pages(self, day: date, versions: Mapping[Tier, str]) -> dict[Tier, PriceEntry]:
+        found = {
+            tier: self.entry(PriceKind.PAGE, day, tier, version=versions.get(tier, ANY))
+            for tier in Tier
+        }
+        return {t: e for t, e in found.items() if e is not None and e.amount is not None}
+
+    def _credits(self, kind: PriceKind, day: date, key: str = ANY) -> int:
+        entry = self.entry(kind, day, key)
+        return int(entry.amount) if entry is not None and entry.amount is not None else 0
+
+    def _options(self) -> Iterable[str]:
+        return sorted({e.key for e in self.entries if e.kind is PriceKind.OPTION})
 
 
-# Pricing page of the vendor's documentation: one credit is $1.25 per thousand, North America and
-# Europe alike (fact sheet, section 2.1).
+def _built_in(kind: PriceKind, key: str, amount: str) -> PriceEntry:
+    return PriceEntry(kind, key, date(2026, 1, 1), Decimal(amount))
+
+
+# Pricing and billing pages of the vendor's documentation (fact sheet, sections 2.1 and 2.2): one
+# credit is $1.25 per thousand, North America and Europe alike.
 BUILT_IN_PRICES = PriceBook(
     (
-        Price(
-            valid_from=date(2026, 1, 1),
-            credits_per_page={
-                Tier.FAST: 1,
-                Tier.COST_EFFECTIVE: 3,
-                Tier.AGENTIC: 10,
-                Tier.AGENTIC_PLUS: 45,
-            },
-            usd_per_credit=Decimal("0.00125"),
-        ),
+        _built_in(PriceKind.PAGE, Tier.FAST, "1"),
+        _built_in(PriceKind.PAGE, Tier.COST_EFFECTIVE, "3"),
+        _built_in(PriceKind.PAGE, Tier.AGENTIC, "10"),
+        _built_in(PriceKind.PAGE, Tier.AGENTIC_PLUS, "45"),
+        _built_in(PriceKind.SHEET, ANY, "1"),
+        _built_in(PriceKind.AUDIO_MINUTE, ANY, "3"),
+        _built_in(PriceKind.OPTION, "confidence_score_effort=high", "5"),
+        _built_in(PriceKind.OPTION, "forms=enrich", "10"),
+        _built_in(PriceKind.CREDIT, f"{ANY}/{ANY}", "0.00125"),
+        _built_in(PriceKind.PLAN_FEE, "free", "0"),
+        _built_in(PriceKind.PLAN_FEE, "starter", "50"),
+        _built_in(PriceKind.PLAN_FEE, "pro", "500"),
+        _built_in(PriceKind.PLAN_CREDITS, "free", "10000"),
+        _built_in(PriceKind.PLAN_CREDITS, "starter", "40000"),
+        _built_in(PriceKind.PLAN_CREDITS, "pro", "400000"),
     )
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.domain.budgets import LimitUse, exceeded
+from core.domain.budgets import EVERYTHING, Ask, LimitUse, refusal_of
 from core.domain.documents import EngineName, PageClass, PageProfile, page_class, page_ranges
 from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import LOCAL, HybridPolicy, RoutePolicy
@@ -34,7 +34,8 @@ class RouteFacts:
     ``pages`` are the profiles of the whole document, empty when it was not looked into.
     ``vendor_trouble`` says in words why LlamaParse cannot be used now (its breaker, a hold); empty
     when it can. ``local_takes_it`` says whether the local engine reads this kind of file at all.
-    ``limits`` are the limits in force and what is used of them.
+    ``limits`` are those in force and what is used of them, of which
+    those for these ``scopes`` count.
     """
 
     mode: Mode
@@ -49,6 +50,7 @@ class RouteFacts:
     vendor_trouble: str = ""
     local_takes_it: bool = True
     limits: tuple[LimitUse, ...] = ()
+    scopes: tuple[str, ...] = (EVERYTHING,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,8 @@ def _trouble(facts: RouteFacts, plan: RoutePlan) -> str:
         return facts.vendor_trouble.rstrip(".")
     if facts.policy.local_over_limit:
         micros = usd_to_micros(facts.price.usd(plan.credits))
-        return exceeded(facts.limits, micros=micros, submits=submits).rstrip(".")
+        refusal = refusal_of(facts.limits, Ask(micros, submits, facts.scopes))
+        return refusal.words.rstrip(".") if refusal is not None else ""
     return ""
 
 

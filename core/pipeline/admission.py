@@ -3,26 +3,62 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from core.clock import new_id
-from core.domain.budgets import Limit
-from core.domain.documents import EngineName, page_ranges
+from core.domain.budgets import (
+    Ask,
+    Limit,
+    Refusal,
+    book_of,
+    in_order,
+    next_start,
+    refusal_of,
+)
+from core.domain.documents import EngineName, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
-from core.domain.money import usd_to_micros
-from core.store import Transaction, jobs, ledger
+from core.domain.money import ANY, Price, usd_to_micros
+from core.domain.routing import MAX_PAGES_UNKNOWN
+from core.errors import PriceMissing
+from core.store import Store, Transaction, jobs, ledger, limits, prices, queue
 
-__all__ = ["RETRY_RULE", "Rules", "admit", "open_retry", "workflow_id_of"]
+__all__ = [
+    "RETRY_RULE",
+    "Rules",
+    "admit",
+    "open_retry",
+    "release_held",
+    "reservation_of",
+    "workflow_id_of",
+]
 
 RETRY_RULE = Actor("system:retry-rule", is_authenticated=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The limits that hold now, and where a day begins."""
+    """The limits before a person stored others, where a day begins, and whose prices hold."""
 
     limits: Sequence[Limit]
     timezone: str
+    region: str = ANY
+    plan: str = ANY
+
+    def price(self, tx: Transaction, now: datetime) -> Price:
+        """The prices of today. Raises ``PriceMissing``."""
+        today = now.astimezone(ZoneInfo(self.timezone)).date()
+        return prices.book(tx).on(today, region=self.region, plan=self.plan)
+
+
+_SUBMITTER = Actor("system:submitter", is_authenticated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why a job is held, and what can be done."""
+
+    what: str
+    next_step: str
 
 
 def workflow_id_of(job: Job) -> str:
@@ -30,29 +66,20 @@ def workflow_id_of(job: Job) -> str:
     return job.id if job.generation == 1 else f"{job.id}.{job.generation}"
 
 
-def admit(tx: Transaction, job: Job, rules: Rules, actor: Actor, now: datetime) -> Job:
+def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others go first
+    tx: Transaction, job: Job, rules: Rules, actor: Actor, now: datetime, *, in_turn: bool = False
+) -> Job:
     """Open and reserve the attempts of a job's present generation.
 
     All of them or none, in the caller's transaction. The job becomes ``parse_queued``, or ``held``
-    with the limit that stands in the way. Admitting again reserves nothing twice.
+    with the limit that stands in the way. Admitting again reserves nothing twice. A job does not take
+    the room of those that wait ahead of it, unless it is ``in_turn``.
     """
+    queue.lock_attempts(tx, [job.id])
     opened = jobs.attempts(tx, job.id, job.generation) or _open(tx, job, actor, now)
-    refusal = _reserve(tx, job, opened, rules, actor, now)
-    if refusal:
-        if job.status is JobStatus.HELD:
-            return job
-        step = "It starts by itself when the window opens, or raise the limit."
-        return jobs.change_job(
-            tx,
-            job.id,
-            JobStatus.HELD,
-            actor,
-            refusal,
-            now,
-            reason=refusal,
-            next_step=step,
-            hold="limit",
-        )
+    refused = _reserve(tx, job, opened, rules, actor, now, in_turn=in_turn)
+    if refused is not None:
+        return _hold(tx, job, refused, actor, now)
     for attempt in opened:
         if attempt.status is AttemptStatus.PLANNED:
             jobs.change_attempt(
@@ -85,6 +112,7 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
     In the caller's transaction, together with the failure: nobody else opens a second one. The
     reservation comes first; when it is refused nothing is opened.
     """
+    queue.lock_attempts(tx, [job.id])
     earlier = jobs.attempts(tx, job.id, failed.generation)
     retry = Attempt(
         id=new_id("att"),
@@ -100,13 +128,41 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
         retry_of=failed.id,
         is_provisional=failed.is_provisional,
     )
-    refusal = _reserve(tx, job, (retry,), rules, RETRY_RULE, now)
-    if refusal:
-        return refusal
+    refused = _reserve(tx, job, (retry,), rules, RETRY_RULE, now, in_turn=True)
+    if refused is not None:
+        return refused.what
     jobs.add_attempt(tx, retry, RETRY_RULE, cause)
     reserved = f"{retry.estimated_credits} credits reserved"
     jobs.change_attempt(tx, retry.id, AttemptStatus.RESERVED, RETRY_RULE, reserved, now)
     return ""
+
+
+def release_held(store: Store, rules: Rules, actor: Actor, now: datetime) -> tuple[Job, ...]:
+    """Let in, in their order, the waiting jobs that fit now; each in a transaction of its own."""
+    started = []
+    for book in ("real", "mock"):
+        with store.read() as tx:
+            waiting = queue.waiting(tx, book)
+            if not waiting:
+                continue
+            in_force = limits.in_force(tx, book, rules.limits, now)
+            uses = ledger.uses(tx, book, in_force, now, rules.timezone)
+        fits, _after = in_order(uses, [job.ask for job in waiting])
+        for candidate, does_fit in zip(waiting, fits, strict=True):
+            if does_fit:
+                job = _release(store, candidate.job_id, rules, actor, now)
+                if job is not None and job.status is JobStatus.PARSE_QUEUED:
+                    started.append(job)
+    return tuple(started)
+
+
+def _release(store: Store, job_id: str, rules: Rules, actor: Actor, now: datetime) -> Job | None:
+    with store.write() as tx:
+        queue.lock_attempts(tx, [job_id])
+        job = jobs.job(tx, job_id)
+        if job.status is not JobStatus.HELD or job.hold != queue.WAITS_FOR_ROOM:
+            return None  # another process, or a person, was quicker
+        return admit(tx, job, rules, actor, now, in_turn=True)
 
 
 def _open(tx: Transaction, job: Job, actor: Actor, now: datetime) -> tuple[Attempt, ...]:
@@ -131,6 +187,24 @@ def _open(tx: Transaction, job: Job, actor: Actor, now: datetime) -> tuple[Attem
     return opened
 
 
+def _hold(tx: Transaction, job: Job, refused: _Refused, actor: Actor, now: datetime) -> Job:
+    facts: dict[str, object] = {"reason": refused.what, "next_step": refused.next_step}
+    if job.status is JobStatus.HELD:
+        if (job.reason, job.hold) != (refused.what, queue.WAITS_FOR_ROOM):
+            jobs.update_job(tx, job.id, hold=queue.WAITS_FOR_ROOM, **facts)
+        return jobs.job(tx, job.id)
+    return jobs.change_job(
+        tx,
+        job.id,
+        JobStatus.HELD,
+        actor,
+        refused.what,
+        now,
+        hold=queue.WAITS_FOR_ROOM,
+        **facts,
+    )
+
+
 def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, when
     tx: Transaction,
     job: Job,
@@ -138,24 +212,95 @@ def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, w
     rules: Rules,
     actor: Actor,
     now: datetime,
-) -> str:
+    *,
+    in_turn: bool,
+) -> _Refused | None:
+    approval = limits.approval_of(tx, job.id, job.generation, now)
+    # whoever starts it pays; what starts by a lead's leave is the submitter's
+    payer = actor if approval is None else _SUBMITTER
+    try:
+        wanted = [
+            reservation_of(tx, job, attempt, rules, payer, now)
+            for attempt in opened
+            if not ledger.is_reserved(tx, attempt.id)
+        ]
+    except PriceMissing as missing:
+        return _Refused(missing.what, missing.next_step)
+    book = book_of(job.mode)
+    ledger.lock(tx, book)
+    in_force = limits.in_force(tx, book, rules.limits, now)
+    if approval is None:
+        refusal = _refusal(tx, job, wanted, in_force, rules, now, in_turn=in_turn)
+        if refusal is not None:
+            return _words(refusal, rules, now)
+    approval_id = None if approval is None else approval.id
     # a savepoint: when the second attempt is refused, the first one's reservation is undone with it
     savepoint = tx.begin_nested()
-    per_credit = job.estimated_usd / job.estimated_credits if job.estimated_credits else Decimal(0)
-    for attempt in opened:
-        wanted = ledger.Reservation(
-            job_id=job.id,
-            attempt_id=attempt.id,
-            mode=job.mode,
-            tier=attempt.tier,
-            actor=str(actor),
-            credits=attempt.estimated_credits,
-            micros=usd_to_micros(per_credit * attempt.estimated_credits),
-            submits=0 if attempt.engine is EngineName.LOCAL else 1,
-        )
-        refusal = ledger.reserve(tx, wanted, rules.limits, now, rules.timezone)
-        if refusal:
+    for one in wanted:
+        refusal = ledger.reserve(tx, one, in_force, now, rules.timezone, approval_id)
+        if refusal is not None:
             savepoint.rollback()
-            return refusal
+            return _words(refusal, rules, now)
     savepoint.commit()
-    return ""
+    return None
+
+
+def _refusal(  # noqa: PLR0913 - as _reserve
+    tx: Transaction,
+    job: Job,
+    wanted: Sequence[ledger.Reservation],
+    in_force: Sequence[Limit],
+    rules: Rules,
+    now: datetime,
+    *,
+    in_turn: bool,
+) -> Refusal | None:
+    """The limit in the way of the whole job, after those that wait ahead of it and could start."""
+    book = book_of(job.mode)
+    uses = ledger.uses(tx, job.mode, in_force, now, rules.timezone)
+    if not in_turn:
+        ahead = queue.waiting(tx, book, before=(job.created_at, job.position))
+        _granted, uses = in_order(uses, [other.ask for other in ahead])
+    scopes = tuple(dict.fromkeys(scope for one in wanted for scope in one.ask.scopes))
+    whole = Ask(sum(one.micros for one in wanted), sum(one.submits for one in wanted), scopes)
+    return refusal_of(uses, whole)
+
+
+def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays, when
+    tx: Transaction, job: Job, attempt: Attempt, rules: Rules, payer: Actor, now: datetime
+) -> ledger.Reservation:
+    """What an attempt takes at today's price; what no person started is paid by the submitter.
+
+    Raises ``PriceMissing`` for a tier without a price: it is not spent on.
+    """
+    price = rules.price(tx, now)
+    team, submitter = queue.booked_on(tx, job.submission_id)
+    is_local = attempt.engine is EngineName.LOCAL
+    if not is_local:
+        price.credits(attempt.tier, 0)
+    named = parse_page_ranges(attempt.target_pages) if attempt.target_pages else ()
+    return ledger.Reservation(
+        job_id=job.id,
+        attempt_id=attempt.id,
+        mode=job.mode,
+        tier=attempt.tier,
+        actor=str(payer) if payer.is_person else submitter,
+        credits=attempt.estimated_credits,
+        micros=usd_to_micros(price.usd(attempt.estimated_credits)),
+        submits=0 if is_local else 1,
+        service=attempt.engine,
+        engine=attempt.engine,
+        team=team,
+        pages=len(named) or job.page_count or MAX_PAGES_UNKNOWN,
+        is_repeat=not is_local and queue.was_paid_before(tx, job),
+        page_price_id=price.page_ids.get(attempt.tier),
+        credit_price_id=price.credit_id,
+    )
+
+
+def _words(refusal: Refusal, rules: Rules, now: datetime) -> _Refused:
+    if not refusal.fits_a_window:
+        return _Refused(refusal.words, "Or choose a cheaper tier.")
+    opens = next_start(refusal.limit.window, now, rules.timezone)
+    step = f"It starts by itself when there is room, at the latest at {opens:%H:%M on %d %b}"
+    return _Refused(refusal.words, f"{step} if nothing else waits; or decide now.")

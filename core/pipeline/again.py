@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from core.clock import Clock
 from core.domain.documents import EngineName, ParsedDocument, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
-from core.domain.money import Price, PriceBook, Tier
+from core.domain.money import Price, Tier
 from core.domain.routing import Mode, PlannedAttempt, RoutePlan
 from core.errors import ConsoleError, NotAllowed, UpstreamKind
 from core.pipeline.admission import Rules, admit
@@ -83,7 +82,11 @@ def order_again(  # noqa: PLR0913 - which job, what is ordered at which price, u
         estimated_usd=job.estimated_usd + price.usd(plan.credits),
     )
     jobs.replan(tx, facts)
-    return admit(tx, facts, rules, actor, now)
+    admitted = admit(tx, facts, rules, actor, now)
+    if admitted.status is JobStatus.HELD:
+        # its result would wait with it
+        raise NotAllowed(admitted.reason, "Parse it again when there is room.")
+    return admitted
 
 
 def _only_lacked_it(job: Job, attempts: Sequence[Attempt]) -> bool:
@@ -109,7 +112,6 @@ class Again:
         room: Callable[[int], int],
         rules: Callable[[], Rules],
         enqueue: Callable[[str, str, int], None],
-        prices: PriceBook,
         every: timedelta,
         clock: Clock,
     ) -> None:
@@ -119,7 +121,6 @@ class Again:
         self._room = room
         self._rules = rules
         self._enqueue = enqueue
-        self._prices = prices
         self._clock = clock
         self._looked_at: datetime | None = None
         self._log = log("again")
@@ -160,8 +161,8 @@ class Again:
     def _order(self, job: Job, actor: Actor) -> bool:
         result = load(self._blob(job.result_blob))
         now, rules = self._clock(), self._rules()
-        price = self._prices.on(now.astimezone(ZoneInfo(rules.timezone)).date())
         with self._store.write() as tx:
+            price = rules.price(tx, now)
             fresh = jobs.job(tx, job.id)
             is_same = fresh.generation == job.generation and fresh.status is JobStatus.COMPLETE
             tried = jobs.attempts(tx, job.id, job.generation)

@@ -20,7 +20,7 @@ from core.domain.jobs import (
     JobStatus,
     newest_tries,
 )
-from core.domain.money import Tier
+from core.domain.money import Tier, usd_from_micros
 from core.domain.quality import with_receipt
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.engines.protocol import (
@@ -35,7 +35,7 @@ from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
 from core.pipeline.results import dump, load
 from core.pipeline.stand_ins import as_provisional, open_stand_ins, outcome_of
-from core.store import Store, Transaction, deliveries, documents, jobs, ledger
+from core.store import Store, Transaction, deliveries, documents, jobs, ledger, prices
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
 
@@ -101,9 +101,7 @@ class Resources:
     blobs: Blobs
     engine_of: Callable[[Mode, EngineName], ParseEngine]
     webhook_of: Callable[[Mode], WebhookTarget | None]
-    micros_of: Callable[[Job, int], int]
     rules: Callable[[], Rules]
-    timezone: str
     timeout_s: float
     concurrency: int
     clock: Clock
@@ -347,7 +345,9 @@ class Driver:
                 polls=0,
             )
             jobs.update_job(tx, attempt.job_id, reason="", next_step="")
-            return any(d.vendor_job_id == taken.vendor_job_id for d in deliveries.applicable(tx))
+        # after the commit: whoever records an event meanwhile looks for its job after theirs
+        with self._r.store.read() as tx:
+            return deliveries.is_waiting(tx, taken.vendor_job_id)
 
     async def _not_taken(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
         if error.outcome_unknown:
@@ -635,23 +635,32 @@ class Driver:
             )
             jobs.update_job(tx, job.id, reason="", next_step="")
             if result.credits is not None or attempt.engine is EngineName.LOCAL:
-                self._settle(tx, job, attempt, result.credits or 0, now)
+                self._settle(tx, job, attempt, result.credits or 0, now, len(result.pages))
 
-    def _settle(
-        self, tx: Transaction, job: Job, attempt: Attempt, credits_: int, now: datetime
+    def _settle(  # noqa: PLR0913 - what was billed, for what, when
+        self,
+        tx: Transaction,
+        job: Job,
+        attempt: Attempt,
+        credits_: int,
+        now: datetime,
+        pages: int | None = None,
     ) -> None:
-        ledger.close(
-            tx,
-            attempt.id,
-            credits_=credits_,
-            micros=self._r.micros_of(job, credits_),
-            at=now,
-            timezone=self._r.timezone,
-            cause="submitted",
+        """Bring the ledger to what the attempt was billed; said again it changes nothing."""
+        fresh = jobs.attempt(tx, attempt.id)
+        what = ledger.Bill(
+            credits_,
+            outcome=fresh.status.value,
+            was_sent=fresh.submits > 0,
+            cause=f"{fresh.status.value}, {credits_} credits billed",
+            pages=pages,
         )
-        jobs.update_job(
-            tx, job.id, billed_credits=(jobs.job(tx, job.id).billed_credits or 0) + credits_
-        )
+        entry = ledger.bill(tx, attempt.id, what, prices.book(tx), now)
+        if entry is not None and entry.over_micros:
+            over = f"billed ${usd_from_micros(entry.over_micros):.4f} more than was reserved"
+            jobs.note(tx, job.id, "money", "over", SYSTEM, over, now, attempt_id=attempt.id)
+            self._log.warning("billed more than reserved", over_micros=entry.over_micros)
+        jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
 
     async def settle_late(self, attempt_id: str) -> bool:
         """Ask what a finished attempt was billed, when that was not known at once."""

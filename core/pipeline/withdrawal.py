@@ -15,19 +15,11 @@ def is_unsent(tx: Transaction, job: Job) -> bool:
     return all(a.status in _UNSENT for a in jobs.attempts(tx, job.id, job.generation))
 
 
-def withdraw(  # noqa: PLR0913 - what is taken back, in which calendar, by whom, when and why
-    tx: Transaction, job: Job, timezone: str, actor: Actor, now: datetime, cause: str = "cancelled"
+def withdraw(
+    tx: Transaction, job: Job, actor: Actor, now: datetime, cause: str = "cancelled"
 ) -> None:
     """Cancel the attempts of the job's present generation that were not sent."""
     for attempt in jobs.attempts(tx, job.id, job.generation):
         if attempt.status in _UNSENT:
             jobs.change_attempt(tx, attempt.id, AttemptStatus.CANCELLED, actor, cause, now)
-            ledger.close(
-                tx,
-                attempt.id,
-                credits_=0,
-                micros=0,
-                at=now,
-                timezone=timezone,
-                cause="cancelled",
-            )
+            ledger.release(tx, attempt.id, now, f"{cause} before it was sent")

@@ -15,9 +15,10 @@ from core.clock import new_id
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
 from core.errors import ConsoleError
-from core.pipeline.admission import Rules, admit, workflow_id_of
+from core.pipeline.admission import Rules, admit, release_held
 from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
+from core.pipeline.sweep import sweep_orphans, sweep_sums
 from core.store import deliveries, jobs, ledger, workers
 from core.telemetry import log
 
@@ -30,6 +31,7 @@ _BEAT_S = 2.0
 _LATE_AFTER = timedelta(seconds=5)
 _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
+_SWEEP_EVERY, _SUM_EVERY = timedelta(minutes=1), timedelta(hours=1)
 _SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
 
@@ -51,6 +53,8 @@ class PipelineWorker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bill_asked_at: dict[str, datetime] = {}
         self._abandoned_looked_at = resources.clock()
+        self._swept_at: datetime | None = None
+        self._summed_at: datetime | None = None
 
     def start(self) -> None:
         """Announce the process, take over what dead ones left, launch the workflows."""
@@ -176,6 +180,7 @@ class PipelineWorker:
         self._r.also_care()
         self._remind(now)
         self._settle_late(now)
+        self._sweep(now)
 
     def _take_over(self, now: datetime) -> None:
         with self._r.store.read() as tx:
@@ -218,16 +223,17 @@ class PipelineWorker:
             self._log.warning("workflow restarted", job_id=job.id)
 
     def _release_held(self, now: datetime) -> None:
-        with self._r.store.read() as tx:
-            held = jobs.unfinished(tx, [JobStatus.HELD], hold="limit")
-        for job in held:
-            with self._r.store.write() as tx:
-                fresh = jobs.job(tx, job.id)
-                if fresh.status is not JobStatus.HELD:
-                    continue
-                released = admit(tx, fresh, self._rules(), SYSTEM, now)
-            if released.status is JobStatus.PARSE_QUEUED:
-                self._queue.enqueue(workflow_id_of(released), released.id, released.generation)
+        for job in release_held(self._r.store, self._rules(), SYSTEM, now):
+            self._queue.enqueue(job.workflow_id, job.id, job.generation)
+
+    def _sweep(self, now: datetime) -> None:
+        """Prove that the ledger fits the work; the sums, which takes longer, more rarely."""
+        if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
+            self._swept_at = now
+            sweep_orphans(self._r.store, self._rules(), SYSTEM, now)
+        if self._summed_at is None or now - self._summed_at >= _SUM_EVERY:
+            self._summed_at = now
+            sweep_sums(self._r.store, now)
 
     def _release_for_vendor(self, now: datetime) -> None:
         """Jobs that wait for LlamaParse: a few at a time, so that its first minute is no stampede."""

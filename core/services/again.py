@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from core.clock import Clock
 from core.domain.documents import ParsedDocument
 from core.domain.jobs import Actor, Job
-from core.domain.money import BUILT_IN_PRICES, Price, PriceBook, Tier
+from core.domain.money import Price, Tier
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import Rules
@@ -46,7 +45,6 @@ class Reparse:
         *,
         is_configured: bool,
         clock: Clock,
-        prices: PriceBook = BUILT_IN_PRICES,
     ) -> None:
         self._store = store
         self._blob = blob
@@ -55,7 +53,6 @@ class Reparse:
         self._trouble = trouble
         self._is_configured = is_configured
         self._clock = clock
-        self._prices = prices
 
     def stand_ins(self, job: Job) -> PagesAgain:
         """The provisional pages of a job, and what LlamaParse would cost for them."""
@@ -83,8 +80,10 @@ class Reparse:
             if job.generation != wanted.job.generation:
                 raise NotAllowed(f"{job.name} was parsed again already.", "Open it to see.")
             result = load(self._blob(job.result_blob)) if job.result_blob else ParsedDocument(())
-            plan = plan_again(wanted.pages, len(result.pages), self._price(), why)
-            ordered = order_again(tx, job, plan, self._price(), self._rules(), actor, self._clock())
+            rules, now = self._rules(), self._clock()
+            price = rules.price(tx, now)
+            plan = plan_again(wanted.pages, len(result.pages), price, why)
+            ordered = order_again(tx, job, plan, price, rules, actor, now)
         self._enqueue(ordered.workflow_id, ordered.id, ordered.generation)
         return ordered
 
@@ -103,5 +102,5 @@ class Reparse:
         return PagesAgain(job, pages, price.usd(credits_))
 
     def _price(self) -> Price:
-        zone = ZoneInfo(self._rules().timezone)
-        return self._prices.on(self._clock().astimezone(zone).date())
+        with self._store.read() as tx:
+            return self._rules().price(tx, self._clock())

@@ -26,7 +26,7 @@ from core.pipeline.admission import Rules, admit
 from core.pipeline.driver import UNKNOWN_OUTCOME
 from core.pipeline.results import load
 from core.pipeline.withdrawal import withdraw
-from core.store import Store, Transaction, deliveries, documents, jobs, ledger
+from core.store import Store, Transaction, deliveries, documents, jobs, ledger, queue
 from core.store.jobs import Cause, JobFilter, TimelineEntry
 
 __all__ = ["JobPage", "JobView", "Jobs", "SubmissionView", "file_stem"]
@@ -197,6 +197,7 @@ class Jobs:
         """
         now = self._clock()
         with self._store.write() as tx:
+            queue.lock_attempts(tx, job_ids)
             admitted = tuple(
                 admit(tx, self._reopened(tx, job_id, actor), self._rules(), actor, now)
                 for job_id in job_ids
@@ -219,7 +220,7 @@ class Jobs:
         for attempt in before:
             if attempt.error_kind == UNKNOWN_OUTCOME:
                 # by retrying, the person says that the vendor does not have it
-                self._release(tx, attempt, f"{actor} looked for it and retries")
+                ledger.release(tx, attempt.id, self._clock(), f"{actor} looked for it and retries")
         facts: dict[str, object] = {"generation": job.generation + 1}
         if any(attempt.error_kind == UpstreamKind.RESULT_MISSING for attempt in before):
             # the vendor's cache would answer with the same result that is not there
@@ -235,6 +236,7 @@ class Jobs:
         now = self._clock()
         to_wake = []
         with self._store.write() as tx:
+            queue.lock_attempts(tx, job_ids)
             for job_id in job_ids:
                 job = jobs.job(tx, job_id)
                 if job.status.is_final:
@@ -264,7 +266,7 @@ class Jobs:
 
     def _stop(self, tx: Transaction, job: Job, actor: Actor) -> None:
         now = self._clock()
-        withdraw(tx, job, self._rules().timezone, actor, now)
+        withdraw(tx, job, actor, now)
         for attempt in jobs.attempts(tx, job.id, job.generation):
             if not attempt.status.is_final:
                 jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
@@ -278,17 +280,6 @@ class Jobs:
                     now,
                     attempt_id=attempt.id,
                 )
-
-    def _release(self, tx: Transaction, attempt: Attempt, cause: str) -> None:
-        ledger.close(
-            tx,
-            attempt.id,
-            credits_=0,
-            micros=0,
-            at=self._clock(),
-            timezone=self._rules().timezone,
-            cause=cause,
-        )
 
 
 def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:

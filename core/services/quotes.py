@@ -1,20 +1,32 @@
 """The price before the button is pressed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
-from core.domain.budgets import LimitUse, Unit, Window
+from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of, with_reserved
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
-from core.domain.money import PriceBook, Tier, usd_to_micros
+from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
+from core.errors import PriceMissing
 
-__all__ = ["Quote", "QuoteLine", "Upload", "quote_line", "share_sentence", "taken_by"]
+__all__ = [
+    "VENDOR_CACHE",
+    "Quote",
+    "QuoteLine",
+    "Upload",
+    "limit_shares",
+    "quote_line",
+    "share_sentence",
+    "taken_by",
+]
+
+VENDOR_CACHE = timedelta(hours=48)
+"""How long LlamaParse reuses a result of the same bytes and options, free (fact sheet, section 2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,15 @@ class Quote:
     lines: tuple[QuoteLine, ...]
     limits: tuple[LimitUse, ...]
     now: datetime
+    team: str = ""
+    price: Price | None = None
+
+    @property
+    def ask(self) -> Ask:
+        """What it takes of the limits."""
+        plans = [line.plan for line in self.parsable if line.plan is not None]
+        paid = sum(a.engine is not EngineName.LOCAL for plan in plans for a in plan.attempts)
+        return Ask(usd_to_micros(self.usd), paid, scopes_of(EngineName.LLAMAPARSE, self.team))
 
     @property
     def parsable(self) -> tuple[QuoteLine, ...]:
@@ -83,9 +104,8 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     *,
     mode: Mode,
     tier: Tier,
-    prices: PriceBook,
+    price: Price | None,
     now: datetime,
-    timezone: str,
     is_configured: bool,
     earlier: Job | None,
     parse_again: bool = False,
@@ -93,6 +113,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     vendor_trouble: str = "",
     local_takes_it: bool = True,
     limits: tuple[LimitUse, ...] = (),
+    scopes: tuple[str, ...] = (EVERYTHING,),
 ) -> QuoteLine:
     """The line for one upload."""
     nothing = QuoteLine(upload, None, 0, Decimal(0), {}, earlier)
@@ -102,7 +123,10 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         return _with_note(nothing, f"same content as {upload.same_as}: parsed once")
     if earlier is not None and not parse_again:
         return _with_note(nothing, _parsed_before(upload, earlier))
-    price = prices.on(now.astimezone(ZoneInfo(timezone)).date())
+    if price is None or tier not in price.credits_per_page:
+        what = "a credit" if price is None else f"the tier {tier.value.replace('_', ' ')}"
+        missing = PriceMissing(what, now.date())
+        return _with_note(nothing, f"{missing.what} {missing.next_step}")
     plans = {
         each: plan_route(
             RouteFacts(
@@ -117,9 +141,10 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 vendor_trouble=vendor_trouble,
                 local_takes_it=local_takes_it,
                 limits=limits,
+                scopes=scopes,
             )
         )
-        for each in Tier
+        for each in price.credits_per_page
     }
     plan = plans[tier]
     in_the_way = _why_not_by_link(upload.document.source_url, mode, plan)
@@ -129,12 +154,17 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     note = "" if upload.document.page_count else _ceiling(upload)
     pages = upload.document.page_count or upload.max_pages or MAX_PAGES_UNKNOWN
     full = price.usd(price.credits(tier, pages))
+    if earlier is not None and mode is not Mode.MOCK and now - earlier.created_at < VENDOR_CACHE:
+        since = f"{earlier.created_at:%d %b %H:%M}"
+        note = f"parsed on {since} UTC: likely 0 credits, LlamaParse keeps results for 48 h"
     return QuoteLine(
         upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note, full
     )
 
 
-def taken_by(limits: tuple[LimitUse, ...], lines: Sequence[QuoteLine]) -> tuple[LimitUse, ...]:
+def taken_by(
+    limits: tuple[LimitUse, ...], lines: Sequence[QuoteLine], scopes: tuple[str, ...]
+) -> tuple[LimitUse, ...]:
     """The limits as they stand once these lines are reserved."""
     micros = sum(usd_to_micros(line.usd) for line in lines)
     submits = sum(
@@ -143,16 +173,13 @@ def taken_by(limits: tuple[LimitUse, ...], lines: Sequence[QuoteLine]) -> tuple[
         if line.plan is not None
         for attempt in line.plan.attempts
     )
-    return tuple(
-        replace(use, reserved=use.reserved + (micros if use.limit.unit is Unit.USD else submits))
-        for use in limits
-    )
+    return with_reserved(limits, Ask(micros, submits, scopes))
 
 
 def share_sentence(quote: Quote) -> str:
     """What the quote takes of today's limit, in words."""
     for use in quote.limits:
-        if use.limit.window is Window.DAY and use.limit.unit is Unit.USD:
+        if use.limit.key == (EVERYTHING, Window.DAY, Unit.USD):
             left = Decimal(use.left) / 1_000_000
             if quote.usd > left:
                 return f"This takes ${quote.usd:.2f}, but only ${left:.2f} of today's limit is left: what does not fit is held."
@@ -187,6 +214,17 @@ def _parsed_before(upload: Upload, earlier: Job) -> str:
             " if what it leads to has changed"
         )
     return f"already parsed on {day}: open its result"
+
+
+def limit_shares(quote: Quote) -> tuple[tuple[LimitUse, int, float | None], ...]:
+    """Of each limit that it touches: its use, how much is asked, and the share of what is left.
+
+    The share is None when nothing is left.
+    """
+    asked = [(use, quote.ask.of(use.limit)) for use in quote.limits]
+    return tuple(
+        (use, wanted, wanted / use.left if use.left else None) for use, wanted in asked if wanted
+    )
 
 
 def _with_note(line: QuoteLine, note: str) -> QuoteLine:

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from core.clock import Clock
 from core.domain.jobs import Actor, Job, JobStatus
-from core.domain.money import BUILT_IN_PRICES, Price, PriceBook
+from core.domain.money import Price
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
 from core.pipeline.admission import Rules, admit
@@ -48,7 +47,6 @@ class Replans:
         *,
         is_configured: bool,
         clock: Clock,
-        prices: PriceBook = BUILT_IN_PRICES,
     ) -> None:
         self._store = store
         self._enqueue = enqueue
@@ -57,7 +55,6 @@ class Replans:
         self._trouble = trouble
         self._is_configured = is_configured
         self._clock = clock
-        self._prices = prices
 
     def quote(self, mode: Mode) -> Replan:
         """What the jobs that wait under another mode would cost in this one; changes nothing."""
@@ -104,7 +101,7 @@ class Replans:
         self, tx: Transaction, job: Job, mode: Mode, plan: RoutePlan, price: Price, actor: Actor
     ) -> Job:
         now, rules = self._clock(), self._rules()
-        withdraw(tx, job, rules.timezone, actor, now, "planned again")
+        withdraw(tx, job, actor, now, "planned again")
         cause = f"planned again for {mode.value.upper()}"
         facts = {
             "reason": "Planned again; it starts as soon as a limit leaves room.",
@@ -154,8 +151,8 @@ class Replans:
         )
 
     def _price(self) -> Price:
-        zone = ZoneInfo(self._rules().timezone)
-        return self._prices.on(self._clock().astimezone(zone).date())
+        with self._store.read() as tx:
+            return self._rules().price(tx, self._clock())
 
 
 def _is_link(tx: Transaction, job: Job) -> bool:

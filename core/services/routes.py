@@ -1,15 +1,17 @@
 """The rules of HYBRID: read, tried on a document before they are set, set with a reason."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from core.clock import Clock
 from core.domain.documents import Document, PageClass, page_class
 from core.domain.jobs import Actor
-from core.domain.money import BUILT_IN_PRICES, PriceBook, Tier
+from core.domain.money import Price, Tier
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import Mode, RouteFacts, RoutePlan, plan_route
 from core.errors import NotAllowed
+from core.pipeline.admission import Rules
 from core.store import Store, documents, jobs, policies
 from core.store.jobs import JobFilter
 from core.store.policies import PolicyChange
@@ -31,10 +33,10 @@ class Preview:
 class Routes:
     """Reads and sets the rules; all processes follow with their next document."""
 
-    def __init__(self, store: Store, clock: Clock, prices: PriceBook = BUILT_IN_PRICES) -> None:
+    def __init__(self, store: Store, rules: Callable[[], Rules], clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._prices = prices
+        self._rules = rules
 
     def policy(self) -> RoutePolicy:
         """The rules in force."""
@@ -64,11 +66,16 @@ class Routes:
         known = [(name, document) for name, document in found if document and document.pages]
         return tuple(reversed(known))[:limit]
 
+    def price(self) -> Price:
+        """The prices of today. Raises ``PriceMissing``."""
+        with self._store.read() as tx:
+            return self._rules().price(tx, self._clock())
+
     def preview(
         self, policy: RoutePolicy, name: str, document: Document, tier: Tier = Tier.AGENTIC
     ) -> Preview:
         """What these rules would do with a document under the economy policy; nothing is spent."""
-        price = self._prices.on(self._clock().date())
+        price = self.price()
         facts = RouteFacts(
             mode=Mode.HYBRID,
             tier=tier,

@@ -1,23 +1,32 @@
 """What is configured, reachable and missing: the same facts for the Setup screen and ``doctor``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from core.clock import Clock
+from core.domain.budgets import EVERYTHING, Unit, Window
 from core.domain.jobs import Actor
+from core.domain.money import usd_from_micros
 from core.errors import ConsoleError, SettingsError
 from core.settings import REGIONS, Settings
-from core.store import Store, workers
+from core.store import Store, limits, workers
 from core.store import settings as stored
+from core.store.limits import LimitChange
 from core.store.rotation import secrets_in_flight
 from core.store.settings import StoredSetting
 from core.webhooks.signatures import SigningSecret
 
 __all__ = ["EDITABLE", "Fact", "Grade", "Override", "Setup"]
 
-EDITABLE = ("daily_limit_usd", "hourly_request_limit", "requests_per_minute", "timezone")
+EDITABLE = ("requests_per_minute", "timezone")
 """Settings that the console stores; what is stored wins over the environment."""
+
+_LIMITS = {
+    "daily_limit_usd": (EVERYTHING, Window.DAY, Unit.USD),
+    "hourly_request_limit": (EVERYTHING, Window.HOUR, Unit.SUBMITS),
+}
+"""Settings that hold until a person stores such a limit."""
 
 
 class Grade(StrEnum):
@@ -45,11 +54,20 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A variable of the environment that does not count, because the console stored another value."""
+    """A variable of the environment that does not count, because the console stored another value.
+
+    ``where`` says for which money, when it is not for all.
+    """
 
     variable: str
     value: str
     actor: str
+    where: str = ""
+
+    @property
+    def words(self) -> str:
+        """One sentence."""
+        return f"{self.variable} does not count{self.where}: {self.actor} stored {self.value} in the console."
 
 
 class Setup:
@@ -93,10 +111,28 @@ class Setup:
         given = Settings.set_by_environment()
         with self._store.read() as tx:
             found = stored.all_settings(tx)
-        return tuple(
-            Override(names[name], setting.value, setting.actor)
-            for name, setting in found.items()
-            if name in given
+            stored_limits = {
+                book: {
+                    (c.scope, c.window, c.unit): c
+                    for c in reversed(limits.changes(tx, book, limit=1000))
+                    if c.expires_at is None
+                }
+                for book in ("real", "mock")
+            }
+        return (
+            *(
+                Override(names[name], setting.value, setting.actor)
+                for name, setting in found.items()
+                if name in given
+            ),
+            *(
+                override
+                for name, key in _LIMITS.items()
+                if name in given
+                for override in _overrides(
+                    names[name], *(b.get(key) for b in stored_limits.values())
+                )
+            ),
         )
 
     def store(self, name: str, value: str, actor: Actor) -> None:
@@ -123,8 +159,8 @@ class Setup:
                 Fact(
                     "Setting",
                     Grade.WARNING,
-                    f"{o.variable} does not count: {o.actor} stored {o.value} in the console.",
-                    "Change it on the Setup screen, or leave it.",
+                    o.words,
+                    "Change it in the console, or leave it.",
                 )
                 for o in self.overrides()
             ),
@@ -228,3 +264,16 @@ class Setup:
 
 def _jobs(count: int) -> str:
     return f"{count:,} job{'' if count == 1 else 's'}"
+
+
+def _overrides(
+    variable: str, real: LimitChange | None, mock: LimitChange | None
+) -> Iterator[Override]:
+    """One line when real and simulated money have the same stored limit, else one for each that has."""
+    found = [(c, where) for c, where in ((real, " for real money"), (mock, " in MOCK")) if c]
+    if real and mock and (real.after, real.actor) == (mock.after, mock.actor):
+        found = [(real, "")]
+    for change, where in found:
+        amount = change.after or 0
+        shown = f"${usd_from_micros(amount):,.2f}" if change.unit is Unit.USD else f"{amount:,}"
+        yield Override(variable, shown, change.actor, where)

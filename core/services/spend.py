@@ -7,11 +7,11 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
-from core.domain.budgets import LimitUse, Unit, Window
+from core.domain.budgets import EVERYTHING, Limit, LimitUse, Unit, Window, book_of
 from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
 from core.pipeline.admission import Rules
-from core.store import Store, ledger
+from core.store import Store, ledger, limits
 
 __all__ = ["HourSpend", "Spend", "SpendToday"]
 
@@ -33,10 +33,8 @@ class SpendToday:
         return self.reserved_usd + self.settled_usd
 
     def use(self, window: Window, unit: Unit) -> LimitUse | None:
-        """The limit of this window and unit."""
-        return next(
-            (u for u in self.limits if u.limit.window is window and u.limit.unit is unit), None
-        )
+        """The limit over everything of this window and unit."""
+        return next((u for u in self.limits if u.limit.key == (EVERYTHING, window, unit)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,16 @@ class Spend:
             hour=0, minute=0, second=0, microsecond=0
         )
         with self._store.read() as tx:
-            sums = ledger.totals(tx, mode, since)
-            uses = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
+            in_force = limits.in_force(tx, book_of(mode), rules.limits, now)
+            uses = ledger.uses(tx, mode, in_force, now, rules.timezone)
+            # a limit that nothing reaches: what is read is the use
+            all_ = ledger.uses(tx, mode, [Limit(Window.DAY, Unit.USD, 0)], now, rules.timezone)[0]
+            credits_ = ledger.credits_of_day(tx, mode, now, rules.timezone)
         return SpendToday(
-            mode, since, sums.reserved_usd, sums.settled_usd, sums.settled_credits, uses
+            mode,
+            since,
+            usd_from_micros(all_.reserved),
+            usd_from_micros(all_.settled),
+            credits_,
+            uses,
         )

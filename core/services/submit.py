@@ -7,21 +7,22 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from core.clock import Clock, new_id
-from core.domain.budgets import LimitUse
-from core.domain.documents import Document, safe_name
+from core.domain.budgets import book_of, scopes_of
+from core.domain.documents import Document, EngineName, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
 from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
-from core.domain.money import BUILT_IN_PRICES, PriceBook, Tier
+from core.domain.money import Price, Tier
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
-from core.errors import DocumentRefused, NotAllowed, RefusalReason
+from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
 from core.pipeline.admission import Rules, admit
 from core.services.quotes import Quote, QuoteLine, Upload, quote_line, taken_by
-from core.store import Store, documents, jobs, ledger
+from core.store import Store, Transaction, documents, jobs, ledger, limits, teams
 from core.telemetry import log
 
 __all__ = ["Submissions", "options_key"]
@@ -56,7 +57,6 @@ class Submissions:
         policy: Callable[[], RoutePolicy] = RoutePolicy,
         trouble: Callable[[], str] = str,
         stands_in: Callable[[Document], bool] = bool,
-        prices: PriceBook = BUILT_IN_PRICES,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -69,7 +69,6 @@ class Submissions:
         self._policy = policy
         self._trouble = trouble
         self._stands_in = stands_in
-        self._prices = prices
         self._log = log("submit")
 
     def preflight(self, name: str, source: BinaryIO) -> Upload:
@@ -121,17 +120,26 @@ class Submissions:
         ]
 
     def quote(
-        self, uploads: Sequence[Upload], tier: Tier, mode: Mode, *, parse_again: bool = False
+        self,
+        uploads: Sequence[Upload],
+        tier: Tier,
+        mode: Mode,
+        *,
+        parse_again: bool = False,
+        team: str = "",
     ) -> Quote:
         """The price of parsing these, line by line; spends and stores nothing."""
         now, rules = self._clock(), self._rules()
         is_hybrid = mode is Mode.HYBRID
         policy = self._policy() if is_hybrid else RoutePolicy()
         trouble = self._trouble() if is_hybrid else ""
+        scopes = scopes_of(EngineName.LLAMAPARSE, team)
         seen: dict[str, str] = {}
         lines: list[QuoteLine] = []
         with self._store.read() as tx:
-            limits: tuple[LimitUse, ...] = ledger.uses(tx, mode, rules.limits, now, rules.timezone)
+            price = _price(tx, rules, now)
+            in_force = limits.in_force(tx, book_of(mode), rules.limits, now)
+            uses = ledger.uses(tx, mode, in_force, now, rules.timezone)
             for upload in uploads:
                 sha = upload.document.sha256
                 same_as = seen.get(sha, "") if upload.document.is_parsable else ""
@@ -143,9 +151,8 @@ class Submissions:
                         replace(upload, same_as=same_as),
                         mode=mode,
                         tier=tier,
-                        prices=self._prices,
+                        price=price,
                         now=now,
-                        timezone=rules.timezone,
                         is_configured=self._is_configured,
                         earlier=earlier,
                         parse_again=parse_again,
@@ -153,16 +160,18 @@ class Submissions:
                         vendor_trouble=trouble,
                         local_takes_it=self._stands_in(upload.document),
                         # what the documents before this one take is not left for it
-                        limits=taken_by(limits, lines),
+                        limits=taken_by(uses, lines, scopes),
+                        scopes=scopes,
                     )
                 )
-        return Quote(mode, tier, tuple(lines), limits, now)
+        return Quote(mode, tier, tuple(lines), uses, now, team, price)
 
     def submit(self, quote: Quote, actor: Actor, key: str) -> Submission:
         """Make the jobs of a quote, all in one transaction, and hand them to the pipeline.
 
         The same ``key`` again (a double click, a second tab) answers the first submission. Raises
-        ``NotAllowed`` when there is nothing to parse, ``StoreUnavailable`` with nothing spent.
+        ``NotAllowed`` when there is nothing to parse or the price is another one by now,
+        ``StoreUnavailable`` with nothing spent.
         """
         lines = quote.parsable
         if not lines:
@@ -177,12 +186,16 @@ class Submissions:
             correlation_id=new_id("cor"),
             estimated_credits=quote.credits,
             estimated_usd=quote.usd,
+            team=quote.team,
         )
         admitted: list[Job] = []
         with self._store.write() as tx:
             earlier = jobs.submission_by_key(tx, key)
             if earlier is not None:
                 return earlier
+            _still_priced(tx, quote, self._rules(), now)
+            if quote.team and not teams.exists(tx, quote.team):
+                raise NotAllowed(f"There is no team {quote.team!r}.", "Choose one of the list.")
             jobs.add_submission(tx, submission, key)
             for position, line in enumerate(lines):
                 documents.save(tx, line.upload.document, now)
@@ -226,6 +239,21 @@ def options_key(options: ParseOptions) -> str:
     if options.max_pages:
         facts.append(f"at most {options.max_pages}")
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _price(tx: Transaction, rules: Rules, now: datetime) -> Price | None:
+    try:
+        return rules.price(tx, now)
+    except PriceMissing:
+        return None
+
+
+def _still_priced(tx: Transaction, quote: Quote, rules: Rules, now: datetime) -> None:
+    if rules.price(tx, now) != quote.price:
+        raise NotAllowed(
+            "The price book changed while you decided.",
+            "Look at the new price, then press Parse again.",
+        )
 
 
 def _is_hidden(path: str) -> bool:

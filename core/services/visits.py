@@ -49,8 +49,8 @@ class Visits:
         with self._store.read() as tx:
             ended = jobs.count_by_status(tx, JobFilter(finished_since=moment))
             now = jobs.count_by_status(tx)
-            sums = ledger.totals(tx, mode, moment)
+            spent = ledger.spent_since(tx, mode, moment)
         failed = sum(ended.get(status, 0) for status in _FAILED)
         finished = sum(count for status, count in ended.items() if status.has_result)
         waits = sum(now.get(status, 0) for status in _WAITS)
-        return Since(moment, finished, failed, waits, sums.reserved_usd + sums.settled_usd)
+        return Since(moment, finished, failed, waits, spent)

@@ -5,7 +5,7 @@ import mimetypes
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -14,12 +14,12 @@ from starlette.routing import Route
 from core.simulator.desk import desk_of, durable
 from core.simulator.files_store import ORDERS, FileQuery
 from core.simulator.intake import form_of, stored
-from core.simulator.options import Known
+from core.simulator.options import Open
 from core.simulator.outputs import OUTPUTS
 from core.simulator.queries import each, from_token, number, one_of, page_size, token
 from core.simulator.records import SimFile
 from core.simulator.refusals import Refused, problem
-from core.simulator.requests import problems_of
+from core.simulator.requests import read_body
 from core.simulator.results import moment
 
 __all__ = ["ROUTES"]
@@ -63,7 +63,7 @@ async def list_files(request: Request) -> Response:
     )
 
 
-class _Filter(Known):
+class _Filter(Open):
     project_id: str | None = None
     file_ids: list[str] | None = None
     file_name: str | None = None
@@ -72,7 +72,7 @@ class _Filter(Known):
     only_manually_uploaded: bool | None = None
 
 
-class _Query(Known):
+class _Query(Open):
     page_size: int | None = Field(default=None, ge=1)
     page_token: str | None = None
     filter: _Filter | None = None
@@ -81,10 +81,7 @@ class _Query(Known):
 
 async def query_files(request: Request) -> Response:
     """POST /api/v1/beta/files/query: the deprecated way to list."""
-    try:
-        asked = _Query.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise Refused(422, problems_of(error)) from error
+    asked = read_body(_Query, await request.body())
     wanted, order = asked.filter or _Filter(), asked.order_by or ""
     if order not in ORDERS:
         raise problem(["body", "order_by"], "literal_error", "Not an order of files", order)

@@ -3,17 +3,17 @@
 import asyncio
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.simulator.desk import desk_of, durable
 from core.simulator.hooks_store import Hook
-from core.simulator.options import Known
+from core.simulator.options import Open
 from core.simulator.queries import flag, from_token, page_size, token
 from core.simulator.refusals import Refused
-from core.simulator.requests import problems_of
+from core.simulator.requests import read_body
 from core.simulator.results import moment
 
 __all__ = ["ROUTES"]
@@ -32,7 +32,7 @@ _Event = Annotated[str, Field(pattern=rf"^({'|'.join(sorted(_EVENTS))}|unmapped_
 _EVERYTHING = 1000
 
 
-class _Changes(Known):
+class _Changes(Open):
     webhook_url: Annotated[str, Field(pattern=r"^https?:")] | None = None
     webhook_events: Annotated[list[_Event], Field(min_length=1)] | None = None
     webhook_headers: dict[str, str] | None = None
@@ -104,11 +104,8 @@ ROUTES = (
 )
 
 
-async def _body(request: Request, kind: type[BaseModel]) -> dict[str, Any]:
-    try:
-        return kind.model_validate_json(await request.body()).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        raise Refused(422, problems_of(error)) from error
+async def _body(request: Request, kind: type[Open]) -> dict[str, Any]:
+    return read_body(kind, await request.body()).model_dump(exclude_unset=True)
 
 
 def _hook(request: Request) -> Hook:

@@ -15,6 +15,7 @@ __all__ = [
     "FastOptions",
     "InputOptions",
     "Known",
+    "Open",
     "OutputOptions",
     "PageRanges",
     "ProcessingControl",
@@ -37,6 +38,12 @@ class Known(BaseModel):
     """Known keys only, with exactly the JSON types that are documented."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Open(BaseModel):
+    """Exactly the documented JSON types, and keys that nobody knows are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class PageRanges(Known):

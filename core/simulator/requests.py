@@ -2,9 +2,9 @@
 
 import json
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from core.domain.money import Tier
 from core.simulator.config import SimulatorConfig
@@ -21,8 +21,18 @@ from core.simulator.options import (
 )
 from core.simulator.prices import price_of_tier
 from core.simulator.records import NewJob, Options, Target
+from core.simulator.refusals import Refused
 
-__all__ = ["Configuration", "Content", "WebhookEntry", "job_of", "problems_of", "targets_of"]
+__all__ = [
+    "Configuration",
+    "Content",
+    "WebhookEntry",
+    "job_of",
+    "read_body",
+    "targets_of",
+]
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _FREE = {
     "client_name",
@@ -80,7 +90,16 @@ class Configuration(Known):
         return json.dumps(relevant, sort_keys=True)
 
 
-def problems_of(error: ValidationError) -> list[dict[str, Any]]:
+def read_body(kind: type[_Model], body: bytes) -> _Model:
+    """The body as this model. Raises ``Refused`` (422) that says what is wrong with it."""
+    try:
+        # bytes that are no text would spoil the answer that quotes them
+        return kind.model_validate_json(body.decode("utf-8", "replace"))
+    except ValidationError as error:
+        raise Refused(422, _problems_of(error)) from error
+
+
+def _problems_of(error: ValidationError) -> list[dict[str, Any]]:
     """The list that the service puts under ``detail`` of a 422."""
     entries = json.loads(error.json(include_url=False, include_context=False))
     return [{**entry, "loc": ["body", *entry["loc"]]} for entry in entries]

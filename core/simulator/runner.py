@@ -77,7 +77,7 @@ class Runner:
     def take(self, job: SimJob) -> None:
         """Work on this job until it ends; one that is stuck waits for its cancellation."""
         if not job.is_stuck:
-            self._spawn(partial(self._work, job))
+            self._spawn(partial(self._work, job.id))
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Send these events, each at its own pace."""
@@ -115,7 +115,10 @@ class Runner:
             self.deliver(deliveries)
             await asyncio.sleep(lease_s / 3)
 
-    async def _work(self, job: SimJob) -> None:
+    async def _work(self, job_id: str) -> None:
+        job = self._state.find(job_id)  # anew each time: it may be a second try
+        if job is None or job.is_final:
+            return
         waited_s = max(0.0, self.now() - job.created_at)
         await asyncio.sleep(max(0.0, self._config.pending_s - waited_s))
         async with self._reading:

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,7 +18,7 @@ from core.simulator.requests import (
     Content,
     WebhookEntry,
     job_of,
-    problems_of,
+    read_body,
     targets_of,
 )
 from core.simulator.results import SECTIONS, job_json
@@ -54,7 +53,7 @@ async def create(request: Request) -> Response:
     """POST /api/v2/parse: from a file that was uploaded before, or from an address."""
     desk = desk_of(request)
     desk.admit()
-    configuration = _configuration((await request.body()).decode("utf-8", "replace"))
+    configuration = read_body(Configuration, await request.body())
     if (configuration.file_id is None) == (configuration.source_url is None):
         message = "Exactly one of file_id or source_url is required"
         raise problem(["body"], "value_error", message)
@@ -138,10 +137,7 @@ ROUTES = (
 def _configuration(text: object) -> Configuration:
     if not isinstance(text, str):
         raise problem(["body", "configuration"], "missing", "Field required")
-    try:
-        return Configuration.model_validate_json(text)
-    except ValidationError as error:
-        raise Refused(422, problems_of(error)) from error
+    return read_body(Configuration, text.encode("utf-8", "replace"))
 
 
 def _saved(desk: Desk, configuration: Configuration) -> tuple[Target, ...]:

@@ -26,8 +26,10 @@ __all__ = [
     "apply",
     "delivery",
     "forget_refused",
+    "is_waiting",
     "of_job",
     "recent",
+    "workflows_of",
 ]
 
 ACCEPTED = "accepted"
@@ -211,6 +213,23 @@ def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:
         .limit(limit)
     )
     return tuple(_delivery(row) for row in tx.exec(query))
+
+
+def is_waiting(tx: Transaction, vendor_job_id: str) -> bool:
+    """Whether an accepted event of this vendor job is not applied yet."""
+    query = select(DeliveryRow.id).where(
+        DeliveryRow.vendor_job_id == vendor_job_id,
+        DeliveryRow.verdict == ACCEPTED,
+        col(DeliveryRow.applied_at).is_(None),
+    )
+    return tx.exec(query).first() is not None
+
+
+def workflows_of(tx: Transaction, parked: Sequence[Delivery]) -> tuple[str, ...]:
+    """The workflows that these deliveries are for, of those whose job is known by now."""
+    owners = _owners(tx, {d.vendor_job_id for d in parked} - {""})
+    found = ((owners.get(d.vendor_job_id), d) for d in parked)
+    return tuple(owner.workflow_id for owner, d in found if owner and _is_for(d, owner))
 
 
 def apply(  # noqa: PLR0913 - to whom, with what outcome, when

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlmodel import Session
 
 from core.errors import StoreUnavailable
@@ -31,9 +31,9 @@ _WRITES = "parsedeck_writes"
 class Store:
     """The database. Thread-safe; sessions are short and never leave a ``with`` block."""
 
-    def __init__(self, engine: Engine, light: Engine) -> None:
+    def __init__(self, engine: Engine, light: Engine | None = None) -> None:
         self._engine = engine
-        self._light = light
+        self._light = light or engine
         # Threads of one process queue here: left to SQLite, a writer that finds the file locked sleeps
         # and asks again, up to 100 ms later, while others slip in before it.
         self._turn: AbstractContextManager[object] = (
@@ -100,7 +100,7 @@ class Store:
         try:
             with Session(engine, expire_on_commit=False) as session:
                 yield session
-        except OperationalError as error:
+        except (OperationalError, ProgrammingError) as error:
             raise _unavailable(error) from error
         except DBAPIError as error:
             if error.connection_invalidated:
@@ -159,7 +159,12 @@ def _sqlite(url: str, *, synchronous: str = "FULL") -> Engine:
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         # None lets us begin transactions ourselves, see _begin
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

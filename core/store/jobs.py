@@ -112,6 +112,7 @@ def add_submission(tx: Transaction, submission_: Submission, key: str) -> None:
             correlation_id=submission_.correlation_id,
             estimated_credits=submission_.estimated_credits,
             estimated_micros=usd_to_micros(submission_.estimated_usd),
+            team=submission_.team,
         )
     )
     tx.flush()
@@ -573,6 +574,7 @@ def _submission(tx: Transaction, row: SubmissionRow) -> Submission:
         estimated_credits=row.estimated_credits,
         estimated_usd=usd_from_micros(row.estimated_micros),
         job_ids=tuple(ids),
+        team=row.team,
     )
 
 

@@ -1,35 +1,59 @@
-"""The ledger and its balances: one transaction grants a reservation over all limits, or refuses."""
+"""The ledger: one transaction grants a reservation over all limits, or refuses; nothing is ever changed.
+
+Four kinds of entries. ``reserve`` takes what an attempt may cost out of every window it falls in;
+``settle`` puts what was billed in its place, ``release`` gives it back; ``adjust`` corrects what was
+settled or released. All of them post to the windows of the reservation.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert as insert_postgres
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from core.domain.budgets import Limit, LimitUse, Unit, Window, exceeded, scope_of, window_key
-from core.domain.money import usd_from_micros
+from core.domain.budgets import (
+    Ask,
+    Limit,
+    LimitUse,
+    Refusal,
+    Window,
+    book_of,
+    refusal_of,
+    scopes_of,
+    window_key,
+)
+from core.domain.money import PriceBook, Tier, usd_from_micros, usd_to_micros
+from core.store import balances
 from core.store.engine import Transaction
-from core.store.tables import AttemptRow, BalanceRow, LedgerRow
+from core.store.tables import AttemptRow, LedgerRow, OpenReservationRow, RollupRow
 
 __all__ = [
+    "Bill",
+    "Entry",
     "Reservation",
-    "SpendTotals",
+    "bill",
+    "billed_credits",
     "by_hour",
-    "close",
+    "credits_of_day",
+    "entries_of",
+    "is_reserved",
+    "lock",
+    "release",
     "reserve",
-    "totals",
+    "spent_since",
     "unsettled",
     "uses",
 ]
 
+_LOCK = 736_174  # the first of two numbers that name our advisory locks on Postgres
+_BOOKS = ("real", "mock")
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What an attempt asks for."""
+    """What an attempt asks for. ``submits`` is how many paid requests it makes: none for local work."""
 
     job_id: str
     attempt_id: str
@@ -39,115 +63,214 @@ class Reservation:
     credits: int
     micros: int
     submits: int = 1
+    service: str = "llamaparse"
+    engine: str = "llamaparse"
+    team: str = ""
+    pages: int = 0
+    is_repeat: bool = False
+    page_price_id: int | None = None
+    credit_price_id: int | None = None
+
+    @property
+    def ask(self) -> Ask:
+        """How much of which limits it takes."""
+        return Ask(self.micros, self.submits, scopes_of(self.service, self.team))
 
 
 @dataclass(frozen=True, slots=True)
-class SpendTotals:
-    """Money in one scope since a moment: reserved (not billed yet) and settled."""
+class Bill:
+    """What became of an attempt: its outcome, and the credits it was billed in all.
 
-    reserved_usd: Decimal
-    settled_usd: Decimal
+    ``was_sent`` says that a request left for it, which counts as a submit whatever it cost.
+    """
+
+    credits: int
+    outcome: str
+    was_sent: bool
+    cause: str
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as it was written; money in millionths of a dollar, changes signed."""
+
+    id: int
+    kind: str
+    mode: str
+    engine: str
+    tier: str
+    team: str
+    actor: str
+    job_id: str
+    attempt_id: str
+    outcome: str
+    is_repeat: bool
+    pages: int
+    reserved_credits: int
+    reserved_micros: int
+    reserved_submits: int
     settled_credits: int
+    settled_micros: int
+    settled_submits: int
+    saved_micros: int
+    day: str
+    page_price_id: int | None
+    credit_price_id: int | None
+    approval_id: int | None
+    cause: str
+    reserved_at: datetime
+    at: datetime
+
+    @property
+    def over_micros(self) -> int:
+        """By how much a settlement is above its reservation; zero when it is not."""
+        return max(0, self.settled_micros + self.reserved_micros) if self.kind == "settle" else 0
 
 
 def uses(
     tx: Transaction, mode: str, limits: Sequence[Limit], at: datetime, timezone: str
 ) -> tuple[LimitUse, ...]:
     """How much of each limit is used in the window of ``at``."""
-    found = []
-    for limit in limits:
-        row = tx.get(
-            BalanceRow, (scope_of(mode), window_key(limit.window, at, timezone), limit.unit)
-        )
-        found.append(LimitUse(limit, row.reserved if row else 0, row.settled if row else 0))
-    return tuple(found)
+    return balances.uses(tx, book_of(mode), limits, at, timezone)
 
 
-def reserve(
-    tx: Transaction, wanted: Reservation, limits: Sequence[Limit], at: datetime, timezone: str
-) -> str:
-    """Reserve, or say why not. Empty means granted.
+def lock(tx: Transaction, book: str) -> None:
+    """Be the only one who posts to a book until the transaction ends.
 
-    Granting twice for one attempt is one reservation. Must run in a write transaction: the rows of
-    all balances are locked in a fixed order, so no two grants can both see the last free dollar.
+    SQLite's write transactions are alone already. Whoever also locks attempts locks them first.
     """
-    if _balance_of_attempt(tx, wanted.attempt_id) is not None:
-        return ""
-    keys = sorted(_keys(wanted.mode, at, timezone))
-    rows = {key[1:]: _locked(tx, key) for key in keys}
-    now = tuple(
-        LimitUse(limit, row.reserved, row.settled)
-        for limit in limits
-        for row in [rows[(window_key(limit.window, at, timezone), limit.unit)]]
-    )
-    refusal = exceeded(now, micros=wanted.micros, submits=wanted.submits)
-    if refusal:
-        return refusal
-    for (_window, unit), row in rows.items():
-        row.reserved += wanted.micros if unit == Unit.USD else wanted.submits
-        tx.add(row)
-    _enter(tx, "reserve", wanted, at, at)
-    return ""
+    if tx.get_bind().dialect.name == "postgresql":
+        key = _BOOKS.index(book)
+        tx.execute(text("SELECT pg_advisory_xact_lock(:one, :two)"), {"one": _LOCK, "two": key})
 
 
-def close(  # noqa: PLR0913 - what was paid, when, and in which calendar
+def reserve(  # noqa: PLR0913 - what, under which limits, in which calendar, past them by whose leave
     tx: Transaction,
-    attempt_id: str,
-    *,
-    credits_: int,
-    micros: int,
+    wanted: Reservation,
+    limits: Sequence[Limit],
     at: datetime,
     timezone: str,
-    cause: str,
-) -> bool:
-    """Turn an open reservation into what was paid: settle, or release when nothing was.
+    approval_id: int | None = None,
+) -> Refusal | None:
+    """Reserve, or say which limit stands in the way. None means granted.
 
-    Posts to the windows of the reservation. False, and nothing changed, when none is open.
+    Granting twice for one attempt is one reservation. Must run in a write transaction: nobody else
+    posts to the book between the look at the balances and the commit, so no two grants can both see
+    the last free dollar. An approval lets it pass the limits, and stands on the entry.
     """
-    entry = _balance_of_attempt(tx, attempt_id)
-    if entry is None or entry.kind != "reserve":
+    book = book_of(wanted.mode)
+    lock(tx, book)
+    if _first(tx, wanted.attempt_id) is not None:
+        return None
+    if approval_id is None:
+        refusal = refusal_of(balances.uses(tx, book, limits, at, timezone), wanted.ask)
+        if refusal is not None:
+            return refusal
+    hour = window_key(Window.HOUR, at, timezone).removeprefix("hour:")
+    row = LedgerRow(
+        kind="reserve",
+        book=book,
+        mode=wanted.mode,
+        service=wanted.service,
+        engine=wanted.engine,
+        tier=wanted.tier,
+        team=wanted.team,
+        actor=wanted.actor,
+        job_id=wanted.job_id,
+        attempt_id=wanted.attempt_id,
+        outcome="open",
+        is_repeat=wanted.is_repeat,
+        pages=wanted.pages,
+        reserved_credits=wanted.credits,
+        reserved_micros=wanted.micros,
+        reserved_submits=wanted.submits,
+        settled_credits=0,
+        settled_micros=0,
+        settled_submits=0,
+        saved_micros=0,
+        hour=hour,
+        day=hour[:10],
+        page_price_id=wanted.page_price_id,
+        credit_price_id=wanted.credit_price_id,
+        approval_id=approval_id,
+        cause="approved" if approval_id else "within the limits",
+        reserved_at=at,
+        at=at,
+    )
+    balances.post(tx, row)
+    tx.add(OpenReservationRow(attempt_id=wanted.attempt_id, entry_id=row.id or 0))
+    tx.flush()
+    return None
+
+
+def is_reserved(tx: Transaction, attempt_id: str) -> bool:
+    """Whether a reservation was made for this attempt, open or not."""
+    return _first(tx, attempt_id) is not None
+
+
+def bill(
+    tx: Transaction, attempt_id: str, what: Bill, prices: PriceBook, at: datetime
+) -> Entry | None:
+    """Bring the ledger to what the attempt was billed: settle or release, later adjust.
+
+    Said again it changes nothing. None when nothing was posted: there was no reservation, or the
+    ledger says so already.
+    """
+    first = _first(tx, attempt_id)
+    if first is None:
+        return None
+    # the ledger is looked at again once nobody else can post
+    lock(tx, first.book)
+    micros = usd_to_micros(_usd_per_credit(first, prices) * what.credits)
+    opened = tx.get(OpenReservationRow, attempt_id, populate_existing=True)
+    if opened is not None:
+        tx.delete(opened)
+        return _close(tx, first, what, micros, _saved(first, what, prices), at)
+    sums = _settled(tx, attempt_id)
+    if what.credits == sums.credits:
+        return None
+    adjust = _following(first, "adjust", sums.outcome, what.cause, at)
+    adjust.settled_credits = what.credits - sums.credits
+    adjust.settled_micros = micros - sums.micros
+    balances.post(tx, adjust)
+    return _entry(adjust)
+
+
+def release(
+    tx: Transaction, attempt_id: str, at: datetime, cause: str, outcome: str = "cancelled"
+) -> bool:
+    """Give an open reservation back, of which nothing was sent. False when none is open."""
+    if tx.get(OpenReservationRow, attempt_id) is None:
         return False
-    paid = credits_ > 0 or micros > 0
-    reserved_at = entry.reserved_at
-    # a submit that reached the vendor counts as a request whatever it cost
-    submits = entry.submits if paid or cause == "submitted" else 0
-    for key in sorted(_keys(entry.mode, reserved_at, timezone)):
-        row = _locked(tx, key)
-        is_usd = key[2] == Unit.USD
-        row.reserved -= entry.micros if is_usd else entry.submits
-        row.settled += micros if is_usd else submits
-        tx.add(row)
-    wanted = Reservation(
-        entry.job_id, attempt_id, entry.mode, entry.tier, entry.actor, credits_, micros, submits
-    )
-    _enter(tx, "settle" if paid else "release", wanted, reserved_at, at)
-    return True
+    what = Bill(0, outcome, was_sent=False, cause=cause)
+    return bill(tx, attempt_id, what, PriceBook(()), at) is not None
 
 
-def totals(tx: Transaction, mode: str, since: datetime) -> SpendTotals:
-    """What was reserved and settled since ``since`` (by the time of the reservation)."""
-    scope = ["mock"] if scope_of(mode) == "mock" else ["real", "hybrid"]
-    query = (
-        select(
-            col(LedgerRow.kind), func.sum(col(LedgerRow.micros)), func.sum(col(LedgerRow.credits))
-        )
-        .where(col(LedgerRow.mode).in_(scope), col(LedgerRow.reserved_at) >= since)
-        .group_by(col(LedgerRow.kind))
+def billed_credits(tx: Transaction, job_id: str) -> int | None:
+    """What a job was billed so far; None while nothing is known."""
+    query = select(func.count(), func.sum(col(LedgerRow.settled_credits))).where(
+        col(LedgerRow.job_id) == job_id, col(LedgerRow.kind) != "reserve"
     )
-    sums = {
-        kind: (int(micros or 0), int(credits_ or 0)) for kind, micros, credits_ in tx.execute(query)
-    }
-    settled = sums.get("settle", (0, 0))
-    open_query = select(func.sum(col(LedgerRow.micros))).where(
-        col(LedgerRow.mode).in_(scope),
+    count, credits_ = tx.execute(query).one()
+    return int(credits_) if count else None
+
+
+def entries_of(tx: Transaction, job_id: str) -> tuple[Entry, ...]:
+    """All entries of a job, oldest first."""
+    query = select(LedgerRow).where(col(LedgerRow.job_id) == job_id).order_by(col(LedgerRow.id))
+    return tuple(_entry(row) for row in tx.execute(query).scalars())
+
+
+def spent_since(tx: Transaction, mode: str, since: datetime) -> Decimal:
+    """Dollars settled or still reserved of what was reserved since a moment."""
+    query = select(func.sum(col(LedgerRow.reserved_micros) + col(LedgerRow.settled_micros))).where(
+        col(LedgerRow.book) == book_of(mode),
+        # the first is a wider net, but has an index
+        col(LedgerRow.at) >= since,
         col(LedgerRow.reserved_at) >= since,
-        col(LedgerRow.kind) == "reserve",
-        ~col(LedgerRow.attempt_id).in_(
-            select(col(LedgerRow.attempt_id)).where(col(LedgerRow.kind).in_(["settle", "release"]))
-        ),
     )
-    reserved = int(tx.execute(open_query).scalar() or 0)
-    return SpendTotals(usd_from_micros(reserved), usd_from_micros(settled[0]), settled[1])
+    return usd_from_micros(int(tx.execute(query).scalar() or 0))
 
 
 def by_hour(
@@ -155,26 +278,27 @@ def by_hour(
 ) -> tuple[tuple[int, int], ...]:
     """Micro-dollars and submits, reserved or settled, in the hour of each of these moments."""
     windows = [window_key(Window.HOUR, hour, timezone) for hour in hours]
-    query = select(BalanceRow).where(
-        col(BalanceRow.scope) == scope_of(mode), col(BalanceRow.window).in_(windows)
+    found = balances.totals(tx, book_of(mode), windows)
+    return tuple(found.get(window, (0, 0)) for window in windows)
+
+
+def credits_of_day(tx: Transaction, mode: str, at: datetime, timezone: str) -> int:
+    """Credits settled of what was reserved on the day of ``at``."""
+    query = select(func.sum(col(RollupRow.settled_credits))).where(
+        col(RollupRow.book) == book_of(mode),
+        col(RollupRow.window) == window_key(Window.DAY, at, timezone),
     )
-    found = {
-        (row.window, row.unit): row.reserved + row.settled for row in tx.execute(query).scalars()
-    }
-    return tuple((found.get((w, Unit.USD), 0), found.get((w, Unit.SUBMITS), 0)) for w in windows)
+    return int(tx.execute(query).scalar() or 0)
 
 
 def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[tuple[str, datetime], ...]:
     """Attempts that ended at the vendor while their reservation is still open, and when; oldest first."""
-    closed = select(col(LedgerRow.attempt_id)).where(col(LedgerRow.kind).in_(["settle", "release"]))
     query = (
         select(AttemptRow)
-        .join(LedgerRow, col(LedgerRow.attempt_id) == col(AttemptRow.id))
+        .join(OpenReservationRow, col(OpenReservationRow.attempt_id) == col(AttemptRow.id))
         .where(
             col(AttemptRow.status).in_(["done", "failed", "cancelled"]),
             col(AttemptRow.vendor_job_id).is_not(None),
-            col(LedgerRow.kind) == "reserve",
-            ~col(AttemptRow.id).in_(closed),
         )
         .order_by(col(AttemptRow.finished_at))
         .limit(limit)
@@ -183,50 +307,90 @@ def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[tuple[str, datetime]
     return tuple((row.id, row.finished_at or row.created_at) for row in rows)
 
 
-def _keys(mode: str, at: datetime, timezone: str) -> list[tuple[str, str, str]]:
-    scope = scope_of(mode)
-    return [
-        (scope, window_key(window, at, timezone), unit.value) for window in Window for unit in Unit
-    ]
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    credits: int
+    micros: int
+    outcome: str
 
 
-def _locked(tx: Transaction, key: tuple[str, str, str]) -> BalanceRow:
-    scope, window, unit = key
-    is_postgres = tx.get_bind().dialect.name == "postgresql"
-    insert = insert_postgres if is_postgres else insert_sqlite
-    values = {"scope": scope, "window": window, "unit": unit, "reserved": 0, "settled": 0}
-    tx.execute(insert(BalanceRow).values(**values).on_conflict_do_nothing())
-    row = tx.get(BalanceRow, key, with_for_update=is_postgres, populate_existing=True)
-    assert row is not None  # noqa: S101 - inserted one line above
-    return row
-
-
-def _balance_of_attempt(tx: Transaction, attempt_id: str) -> LedgerRow | None:
+def _settled(tx: Transaction, attempt_id: str) -> _Settled:
     query = (
         select(LedgerRow)
-        .where(col(LedgerRow.attempt_id) == attempt_id)
-        .order_by(col(LedgerRow.id).desc())
-        .limit(1)
+        .where(col(LedgerRow.attempt_id) == attempt_id, col(LedgerRow.kind) != "reserve")
+        .order_by(col(LedgerRow.id))
+    )
+    rows = list(tx.execute(query).scalars())
+    return _Settled(
+        sum(row.settled_credits for row in rows),
+        sum(row.settled_micros for row in rows),
+        rows[0].outcome if rows else "done",
+    )
+
+
+def _first(tx: Transaction, attempt_id: str) -> LedgerRow | None:
+    query = select(LedgerRow).where(
+        col(LedgerRow.attempt_id) == attempt_id, col(LedgerRow.kind) == "reserve"
     )
     return tx.execute(query).scalar_one_or_none()
 
 
-def _enter(
-    tx: Transaction, kind: str, wanted: Reservation, reserved_at: datetime, at: datetime
-) -> None:
-    tx.add(
-        LedgerRow(
-            kind=kind,
-            mode=wanted.mode,
-            job_id=wanted.job_id,
-            attempt_id=wanted.attempt_id,
-            tier=wanted.tier,
-            actor=wanted.actor,
-            credits=wanted.credits,
-            micros=wanted.micros,
-            submits=wanted.submits,
-            reserved_at=reserved_at,
-            at=at,
-        )
-    )
-    tx.flush()
+def _close(  # noqa: PLR0913 - a reservation, what became of it, in money, and when
+    tx: Transaction, first: LedgerRow, what: Bill, micros: int, saved_micros: int, at: datetime
+) -> Entry:
+    kind = "settle" if what.credits else "release"
+    row = _following(first, kind, _outcome(first, what), what.cause, at)
+    row.reserved_credits = -first.reserved_credits
+    row.reserved_micros = -first.reserved_micros
+    row.reserved_submits = -first.reserved_submits
+    row.settled_credits = what.credits
+    row.settled_micros = micros
+    row.settled_submits = first.reserved_submits if what.was_sent else 0
+    row.saved_micros = saved_micros
+    row.pages = first.pages if what.pages is None else what.pages
+    balances.post(tx, row)
+    return _entry(row)
+
+
+def _outcome(first: LedgerRow, what: Bill) -> str:
+    """What the Spend screen counts it under: a cached result and a repeat are outcomes of their own."""
+    if what.outcome != "done":
+        return what.outcome
+    if first.reserved_credits and not what.credits:
+        return "cached"
+    return "repeat" if first.is_repeat and what.credits else "done"
+
+
+def _saved(first: LedgerRow, what: Bill, prices: PriceBook) -> int:
+    """What a result that cost nothing would have cost: from the vendor's cache, or made locally."""
+    if what.outcome != "done" or what.credits:
+        return 0
+    if first.reserved_micros:
+        return first.reserved_micros
+    pages = first.pages if what.pages is None else what.pages
+    price = prices.on(date.fromisoformat(first.day))
+    per_page = price.credits_per_page.get(Tier(first.tier), 0)
+    return usd_to_micros(price.usd(per_page * pages))
+
+
+def _usd_per_credit(first: LedgerRow, prices: PriceBook) -> Decimal:
+    """What a credit cost when it was reserved: old jobs keep their price."""
+    for entry in prices.entries:
+        if entry.id == first.credit_price_id and entry.amount is not None:
+            return entry.amount
+    if not prices.entries:
+        return Decimal(0)
+    return prices.on(date.fromisoformat(first.day)).usd_per_credit
+
+
+def _following(first: LedgerRow, kind: str, outcome: str, cause: str, at: datetime) -> LedgerRow:
+    """An entry in the windows of the reservation that changes nothing yet."""
+    facts = {name: getattr(first, name) for name in LedgerRow.model_fields if name != "id"}
+    zero = dict.fromkeys((n for n in facts if n.startswith(("reserved_", "settled_"))), 0)
+    zero["reserved_at"] = first.reserved_at  # type: ignore[assignment]
+    changed = {"kind": kind, "outcome": outcome, "cause": cause, "at": at}
+    return LedgerRow(**{**facts, **zero, "pages": 0, "saved_micros": 0, **changed})
+
+
+def _entry(row: LedgerRow) -> Entry:
+    return Entry(**{field.name: getattr(row, field.name) for field in fields(Entry)})

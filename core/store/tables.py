@@ -1,12 +1,15 @@
 """The tables. Rows never leave this package; domain objects and read models do."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 __all__ = [
+    "AlertRow",
+    "AlertTargetRow",
+    "ApprovalRow",
     "AttemptRow",
     "BalanceRow",
     "DeliveryRow",
@@ -15,13 +18,19 @@ __all__ = [
     "HealthRow",
     "JobRow",
     "LedgerRow",
+    "LimitChangeRow",
     "ModeRow",
+    "OpenReservationRow",
     "OutcomeRow",
     "PaceRow",
     "PolicyRow",
+    "PriceRow",
+    "RollupRow",
     "SettingRow",
     "SubmissionRow",
+    "TeamRow",
     "TransitionRow",
+    "UsageRow",
     "VisitRow",
     "WorkerRow",
 ]
@@ -55,6 +64,7 @@ class SubmissionRow(SQLModel, table=True):
     correlation_id: str
     estimated_credits: int
     estimated_micros: int = Field(sa_type=BigInteger)
+    team: str
 
 
 class JobRow(SQLModel, table=True):
@@ -196,34 +206,209 @@ class DeliveryRow(SQLModel, table=True):
 
 
 class LedgerRow(SQLModel, table=True):
-    """An entry of the ledger; never updated, never deleted."""
+    """An entry of the ledger; triggers refuse every update and delete.
+
+    Each entry says by how much it changes what is reserved and what is settled; balances and
+    roll-ups are sums of these columns. ``hour`` and ``day`` name the window of the *reservation* and
+    never change, whatever becomes of the clock or the time zone.
+    """
 
     __tablename__ = "ledger"
+    __table_args__ = (
+        # the database itself refuses a second reservation, and a second end of one
+        Index(
+            "ix_ledger_reserved_once",
+            "attempt_id",
+            unique=True,
+            sqlite_where=text("kind = 'reserve'"),
+            postgresql_where=text("kind = 'reserve'"),
+        ),
+        Index(
+            "ix_ledger_closed_once",
+            "attempt_id",
+            unique=True,
+            sqlite_where=text("kind IN ('settle', 'release')"),
+            postgresql_where=text("kind IN ('settle', 'release')"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     kind: str
+    book: str
     mode: str
+    service: str
+    engine: str
+    tier: str
+    team: str
+    actor: str
     job_id: str = Field(index=True)
     attempt_id: str = Field(index=True)
-    tier: str
-    actor: str
-    credits: int
-    micros: int = Field(sa_type=BigInteger)
-    submits: int
+    outcome: str
+    is_repeat: bool
+    pages: int
+    reserved_credits: int = Field(sa_type=BigInteger)
+    reserved_micros: int = Field(sa_type=BigInteger)
+    reserved_submits: int
+    settled_credits: int = Field(sa_type=BigInteger)
+    settled_micros: int = Field(sa_type=BigInteger)
+    settled_submits: int
+    saved_micros: int = Field(sa_type=BigInteger)
+    hour: str
+    day: str
+    page_price_id: int | None
+    credit_price_id: int | None
+    approval_id: int | None
+    cause: str
     reserved_at: datetime
     at: datetime = Field(index=True)
 
 
+class OpenReservationRow(SQLModel, table=True):
+    """A reservation that is neither settled nor released; follows from the ledger."""
+
+    __tablename__ = "open_reservation"
+
+    attempt_id: str = Field(primary_key=True)
+    entry_id: int
+
+
 class BalanceRow(SQLModel, table=True):
-    """What is reserved and settled in one window of one scope; follows from the ledger."""
+    """What is reserved and settled in one window of one scope of a book; follows from the ledger."""
 
     __tablename__ = "balance"
 
+    book: str = Field(primary_key=True)
     scope: str = Field(primary_key=True)
     window: str = Field(primary_key=True)
-    unit: str = Field(primary_key=True)
-    reserved: int = Field(sa_type=BigInteger)
-    settled: int = Field(sa_type=BigInteger)
+    reserved_micros: int = Field(sa_type=BigInteger)
+    settled_micros: int = Field(sa_type=BigInteger)
+    reserved_submits: int = Field(sa_type=BigInteger)
+    settled_submits: int = Field(sa_type=BigInteger)
+
+
+class RollupRow(SQLModel, table=True):
+    """Sums of the ledger by hour and by day for the Spend screen; follows from the ledger."""
+
+    __tablename__ = "rollup"
+
+    book: str = Field(primary_key=True)
+    window: str = Field(primary_key=True)
+    team: str = Field(primary_key=True)
+    actor: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    engine: str = Field(primary_key=True)
+    tier: str = Field(primary_key=True)
+    outcome: str = Field(primary_key=True)
+    reserved_micros: int = Field(sa_type=BigInteger)
+    settled_micros: int = Field(sa_type=BigInteger)
+    settled_credits: int = Field(sa_type=BigInteger)
+    estimated_micros: int = Field(sa_type=BigInteger)
+    saved_micros: int = Field(sa_type=BigInteger)
+    pages: int = Field(sa_type=BigInteger)
+    submits: int = Field(sa_type=BigInteger)
+
+
+class LimitChangeRow(SQLModel, table=True):
+    """A change of a limit; the newest that has not expired is in force. Never updated or deleted.
+
+    ``revision`` counts the changes of one limit: two leads who both saw the same one collide here.
+    """
+
+    __tablename__ = "limit_change"
+    __table_args__ = (UniqueConstraint("book", "scope", "window", "unit", "revision"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    book: str
+    scope: str
+    window: str
+    unit: str
+    revision: int
+    before: int | None = Field(sa_type=BigInteger)
+    after: int | None = Field(sa_type=BigInteger)
+    actor: str
+    reason: str
+    at: datetime
+    expires_at: datetime | None
+
+
+class ApprovalRow(SQLModel, table=True):
+    """A lead lets one generation of one job pass the limits. Never updated or deleted."""
+
+    __tablename__ = "approval"
+
+    id: int | None = Field(default=None, primary_key=True)
+    job_id: str = Field(foreign_key="job.id", index=True)
+    generation: int
+    actor: str
+    reason: str
+    at: datetime
+    expires_at: datetime
+
+
+class PriceRow(SQLModel, table=True):
+    """A dated entry of the price book; a new price is a new entry. Never updated or deleted."""
+
+    __tablename__ = "price"
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    key: str
+    version: str
+    valid_from: date
+    amount: str | None
+    actor: str
+    reason: str
+    at: datetime
+
+
+class TeamRow(SQLModel, table=True):
+    """A team that work can be booked on."""
+
+    __tablename__ = "team"
+
+    name: str = Field(primary_key=True)
+    actor: str
+    at: datetime
+
+
+class AlertRow(SQLModel, table=True):
+    """Something a lead was told about money; ``key`` makes it once per window."""
+
+    __tablename__ = "alert"
+
+    key: str = Field(primary_key=True)
+    book: str
+    kind: str
+    what: str
+    next_step: str
+    at: datetime = Field(index=True)
+
+
+class AlertTargetRow(SQLModel, table=True):
+    """Where alerts go, as an apprise address (a secret), and how the last one fared."""
+
+    __tablename__ = "alert_target"
+
+    name: str = Field(primary_key=True)
+    address: str
+    actor: str
+    added_at: datetime
+    tried_at: datetime | None
+    problem: str
+
+
+class UsageRow(SQLModel, table=True):
+    """What the vendor's usage metrics said: one record, by its id there."""
+
+    __tablename__ = "usage_record"
+
+    id: str = Field(primary_key=True)
+    day: date = Field(index=True)
+    vendor_job_id: str = Field(index=True)
+    event_type: str
+    pages: int
+    credits: int
+    recorded_at: datetime
 
 
 class SettingRow(SQLModel, table=True):

@@ -187,9 +187,18 @@ class Receiver:
             )
             if recorded.is_new and recorded.workflow_id:
                 self._nudger.put(recorded.workflow_id)
+        self._wake_late([d for d, r in batch if r.is_new and not r.workflow_id])
         if self._refused >= _TIDY_EVERY:
             self._refused = 0
             self._tidy()
+
+    def _wake_late(self, parked: Sequence[Delivery]) -> None:
+        """Jobs that got their vendor id while its event was recorded: neither saw the other."""
+        accepted = [delivery for delivery in parked if delivery.verdict == ACCEPTED]
+        if accepted:
+            with self._store.read() as tx:
+                for workflow_id in deliveries.workflows_of(tx, accepted):
+                    self._nudger.put(workflow_id)
 
     def _tidy(self) -> None:
         try:

@@ -1,21 +1,19 @@
 """What each engine can take and what a page costs with it."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
 import pandas as pd
 import streamlit as st
 
-from core.domain.money import BUILT_IN_PRICES, Price
+from core.domain.money import Price
 from core.engines.registry import EngineCard
 from dashboard.wording import money, tier_name
 
 __all__ = ["show"]
 
 
-def show(cards: Iterable[EngineCard], now: datetime) -> None:
+def show(cards: Iterable[EngineCard], price: Price) -> None:
     """One row per engine."""
-    price = BUILT_IN_PRICES.on(now.date())
     rows = [
         {
             "engine": card.title,

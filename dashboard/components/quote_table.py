@@ -5,11 +5,12 @@ import streamlit as st
 
 from core.domain.documents import EngineName
 from core.domain.money import Tier
-from core.domain.routing import Mode
-from core.services.quotes import Quote, QuoteLine
+from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
+from core.services.limits import limit_words
+from core.services.quotes import Quote, QuoteLine, limit_shares
 from dashboard.wording import engine_name, money, plain, tier_name
 
-__all__ = ["reasons", "show", "tier_prices"]
+__all__ = ["reasons", "shares_line", "show", "sum_line", "tier_prices"]
 
 _NAMED = 5
 
@@ -27,6 +28,7 @@ def show(quote: Quote) -> None:
             "pages": line.upload.document.page_count,
             "need OCR": len(line.upload.document.pages_needing_ocr) if line.will_parse else None,
             "plan": _plan(line, quote.mode),
+            "credits": line.credits if line.will_parse else 0,
             "price": money(line.usd) if line.will_parse else "$0.00",
             "note": _note(line, quote.tier),
         }
@@ -38,6 +40,7 @@ def show(quote: Quote) -> None:
         placeholder="–",
         key="quote",
         column_config={
+            "credits": st.column_config.NumberColumn(format="localized"),
             "price": st.column_config.TextColumn(alignment="right"),
             "note": st.column_config.TextColumn(width="large"),
         },
@@ -58,24 +61,52 @@ def tier_prices(quote: Quote) -> str:
     sums = [
         f"{tier_name(tier)} {money(sum((line.by_tier[tier] for line in quote.parsable), start=quote.usd * 0))}"
         for tier in Tier
+        if all(tier in line.by_tier for line in quote.parsable)
     ]
     return " · ".join(sums)
 
 
+def sum_line(quote: Quote) -> str:
+    """All documents in one line: pages by engine, credits, dollars."""
+    pages: dict[str, int] = {}
+    for line in quote.parsable:
+        for where, count in _pages_by_engine(line, quote.mode):
+            pages[where] = pages.get(where, 0) + (count or MAX_PAGES_UNKNOWN)
+    by_engine = ", ".join(f"{count:,} by {where}" for where, count in pages.items())
+    total = sum(pages.values())
+    noun = "page" if total == 1 else "pages"
+    return f"{total:,} {noun}: {by_engine} · {quote.credits:,} credits · {money(quote.usd)}"
+
+
+def shares_line(quote: Quote) -> str:
+    """What it takes of what is left of each limit, in one line."""
+    return " · ".join(
+        f"{'over' if share is None or share > 1 else f'{share:.0%}'} of what is left of the "
+        f"{limit_words(*use.limit.key)}"
+        for use, _asked, share in limit_shares(quote)
+    )
+
+
 def _plan(line: QuoteLine, mode: Mode) -> str:
-    """``22 pages local · 2 pages LlamaParse agentic``."""
     if line.plan is None:
         return "–"
-    total = line.upload.document.page_count
-    parts = []
-    for attempt in line.plan.attempts:
-        count = len(attempt.target_pages) or total
-        pages = f"{count} page{'' if count == 1 else 's'}" if count else "all pages"
-        stands_in = ", provisional" if attempt.is_provisional else ""
-        by = engine_name(attempt.engine, mode)
-        tier = "" if attempt.engine is EngineName.LOCAL else f" {tier_name(attempt.tier)}"
-        parts.append(f"{pages} {by}{tier}{stands_in}")
-    return " · ".join(parts)
+    return ", ".join(
+        f"{'all' if count is None else count} page{'' if count == 1 else 's'} by {where}"
+        for where, count in _pages_by_engine(line, mode)
+    )
+
+
+def _pages_by_engine(line: QuoteLine, mode: Mode) -> list[tuple[str, int | None]]:
+    attempts = line.plan.attempts if line.plan is not None else ()
+    return [
+        (
+            engine_name(attempt.engine, mode)
+            + ("" if attempt.engine is EngineName.LOCAL else f", {tier_name(attempt.tier)}")
+            + (", provisional" if attempt.is_provisional else ""),
+            len(attempt.target_pages) or line.upload.document.page_count,
+        )
+        for attempt in attempts
+    ]
 
 
 def _note(line: QuoteLine, tier: Tier) -> str:

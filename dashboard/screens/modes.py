@@ -27,6 +27,6 @@ def live() -> None:
 
 live()
 st.subheader("Engines", anchor=False)
-engine_cards.show(console.engines.cards.values(), console.clock())
+engine_cards.show(console.engines.cards.values(), console.routes.price())
 facts.show(console.setup.formats())
 policy_editor.show(console, actor())

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from dashboard.components import facts, header, limits_form, mode_switch
+from dashboard.components import facts, header, mode_switch
 from dashboard.runtime import actor, get_console
 
 console = get_console()
 header.show("Setup", console.modes.current())
 facts.show(console.setup.facts())
 mode_switch.show(console.modes.current(), has_key=console.settings.api_key is not None)
-limits_form.show(console.setup, actor())
+st.page_link("screens/limits.py", label="Limits and prices", icon=":material/speed:")
 st.caption(
     f"You act as {actor()}. There is no login yet: the console listens on this machine only."
 )

@@ -4,7 +4,14 @@ import streamlit as st
 
 from core.domain.money import Tier
 from core.services.quotes import share_sentence
-from dashboard.components import formats, header, outage, quote_table, uploads
+from dashboard.components import (
+    formats,
+    header,
+    outage,
+    quote_table,
+    team_choice,
+    uploads,
+)
 from dashboard.runtime import actor, get_console
 from dashboard.wording import money, plain, tier_name
 
@@ -21,13 +28,16 @@ tier = st.segmented_control(
     key="tier",
     bind="query-params",
 )
+team = team_choice.show(console.limits.teams())
 found = uploads.collect(console)
 if not found:
     st.caption("You see the price of every document before anything is parsed.")
     formats.show(console.local.facts())
     st.stop()
 again = st.toggle("Parse again what was parsed before", key="again")
-quote = console.submissions.quote(found, Tier(tier or Tier.AGENTIC), mode, parse_again=again)
+quote = console.submissions.quote(
+    found, Tier(tier or Tier.AGENTIC), mode, parse_again=again, team=team
+)
 quote_table.show(quote)
 for reason in quote_table.reasons(quote)[:5]:
     st.caption(plain(reason))
@@ -43,7 +53,9 @@ if not count:
     st.info("Nothing here can be parsed now; the notes say why.", icon=":material/info:")
     st.stop()
 st.caption(f"These documents at each tier: {quote_table.tier_prices(quote)}")
+st.caption(f"Together {quote_table.sum_line(quote)}".replace("$", "\\$"))
 st.markdown(share_sentence(quote).replace("$", "\\$"))
+st.caption(quote_table.shares_line(quote))
 noun = "document" if count == 1 else "documents"
 simulated = " simulated" if mode == "mock" else ""
 if st.button(

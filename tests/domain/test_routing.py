@@ -13,7 +13,7 @@ from core.domain.money import BUILT_IN_PRICES, Price, Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
 from core.domain.routing import Mode, RouteFacts, RoutePlan, plan_route
 
-PRICE = BUILT_IN_PRICES.prices[0]
+PRICE = BUILT_IN_PRICES.on(date(2026, 11, 24))
 OCR = ["scanned", "no-text", "sparse-text", "embedded-images", "garbled", "vector-text"]
 LAYOUT = ["multi-column", "table-likely", "dense-graphics", "something-new"]
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +29,7 @@ from tests.simulator.cast import Memory, read_lines
 from tests.simulator.serving import Serving
 
 T = TypeVar("T")
-PRICE = BUILT_IN_PRICES.prices[0]
+PRICE = BUILT_IN_PRICES.on(date(2026, 11, 24))
 _THREE_LINES = b"one\ntwo\nthree"
 
 

@@ -10,6 +10,7 @@ import httpx2 as httpx
 import pytest
 
 from core.console import Console
+from core.domain.budgets import Unit, Window
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
 from core.errors import NotAllowed
@@ -93,7 +94,8 @@ def test_a_job_over_the_limit_is_held_and_starts_when_there_is_room(
         job for job in console.jobs.submission(submission.id).jobs if job.status is JobStatus.HELD
     ]
     assert [("submits" in job.reason) for job in held] == [True]
-    console.setup.store("hourly_request_limit", "10", ALICE)
+    hourly = ("all", Window.HOUR, Unit.SUBMITS)
+    console.limits.change("mock", hourly, "10", ALICE, "a busy day")
     view = finished(console, submission.id)
     assert {job.status for job in view.jobs} == {JobStatus.COMPLETE}
 

@@ -53,7 +53,7 @@ def test_a_refused_key_holds_documents_and_loses_nothing(
 
 def test_a_bill_that_comes_late_settles_late(make_console: Callable[..., Console]) -> None:
     """The result is there at once; its reservation stays until the bill is known, then settles."""
-    console = make_console(worker=True, simulator=SimulatorConfig(billed_after_s=2))
+    console = make_console(worker=True, simulator=SimulatorConfig(billed_after_s=6))
     view = finished(console, submitted(console, {"a.txt": b"words"}).id)
     today = console.spend.today(Mode.MOCK)
     assert view.jobs[0].status is JobStatus.COMPLETE

@@ -2,10 +2,12 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,26 @@ def test_an_orderly_stop_hands_over_at_once(start: Start, mailbox: Mailbox) -> N
     process.wait()
     start(pending_s=0.5, lease_s=600.0)
     mailbox.wait_for(1)
+
+
+def test_storage_trouble_delays_a_job_and_loses_nothing(
+    start: Start, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    """A result that cannot be stored is tried again until it can; billed once, announced once."""
+    _, url = start(lease_s=0.2)
+    with closing(sqlite3.connect(tmp_path / "llamacloud.sqlite3", timeout=20)) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON results"
+            " BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        )
+        job_id = _submit(url, mailbox.url)
+        status = f"{url}/api/v2/parse/{job_id}"
+        eventually(lambda: httpx.get(status, headers=AUTH).json()["job"]["status"] == "RUNNING")
+        other.execute("DROP TRIGGER full")
+    mailbox.wait_for(1)
+    eventually(lambda: _ledger(url)["webhooks"][0]["status"] == "delivered")
+    assert _ledger(url)["totals"] == {"jobs": 1, "pages": 2, "credits": 20}
+    assert len(mailbox.received) == 1
 
 
 def test_several_processes_share_one_folder(start: Start, mailbox: Mailbox) -> None:

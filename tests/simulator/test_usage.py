@@ -137,7 +137,7 @@ def test_a_saved_receiver_from_creation_to_deletion(simulate: Simulate) -> None:
         {"webhook_url": "ftp://a"},
         {"webhook_url": "https://a", "webhook_events": []},
         {"webhook_url": "https://a", "webhook_events": ["parse.done"]},
-        {"webhook_url": "https://a", "colour": "blue"},
+        {"webhook_url": 7},
     ],
 )
 def test_receivers_that_are_refused(simulate: Simulate, entry: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The rules of the store, on both databases."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,23 +9,18 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, insert
+from sqlalchemy import Engine, create_engine, event, insert, text
 from sqlmodel import SQLModel
 
 from core.domain.budgets import Limit, Unit, Window
+from core.domain.money import BUILT_IN_PRICES
 from core.errors import StoreUnavailable
-from core.store import Store, deliveries, engine, ledger
+from core.store import Store, balances, deliveries, engine, ledger, limits
 from core.store.deliveries import Delivery
 from core.store.jobs import _plan_from_json, _plan_to_json
-from core.store.ledger import Reservation
 from core.store.tables import SettingRow, VisitRow
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-LIMITS = (Limit(Window.DAY, Unit.USD, 100_000), Limit(Window.HOUR, Unit.SUBMITS, 1000))
-
-
-def _wanted(number: int) -> Reservation:
-    return Reservation("job", f"att-{number}", "real", "agentic", "alice", 10, 12_500)
 
 
 def _delivery(event_id: str, number: int = 0, vendor: str = "pjb-1") -> Delivery:
@@ -46,49 +40,6 @@ def _delivery(event_id: str, number: int = 0, vendor: str = "pjb-1") -> Delivery
         0.1,
         None,
     )
-
-
-def test_no_reservation_passes_a_limit_at_any_concurrency(store: Store) -> None:
-    """Thirty-two threads that all want the last dollars get exactly what the limit allows."""
-    start = threading.Barrier(32)
-
-    def ask(number: int) -> bool:
-        start.wait()
-        with store.write() as tx:
-            return not ledger.reserve(tx, _wanted(number), LIMITS, NOW, "UTC")
-
-    with ThreadPoolExecutor(32) as pool:
-        granted = sum(pool.map(ask, range(32)))
-    assert granted == 100_000 // 12_500
-    with store.read() as tx:
-        used = ledger.uses(tx, "real", LIMITS, NOW, "UTC")
-    assert [use.used for use in used] == [100_000, 8]
-
-
-def test_reserving_twice_for_one_attempt_is_one_reservation(store: Store) -> None:
-    """A retry or an adopted job never reserves again."""
-    with store.write() as tx:
-        assert [ledger.reserve(tx, _wanted(1), LIMITS, NOW, "UTC") for _ in range(2)] == ["", ""]
-        assert ledger.uses(tx, "real", LIMITS, NOW, "UTC")[0].reserved == 12_500
-
-
-def test_simulated_money_is_apart(store: Store) -> None:
-    """What MOCK reserves takes nothing from the real limits."""
-    mock = Reservation("job", "att", "mock", "agentic", "alice", 10, 12_500)
-    with store.write() as tx:
-        ledger.reserve(tx, mock, LIMITS, NOW, "UTC")
-        assert ledger.uses(tx, "real", LIMITS, NOW, "UTC")[0].used == 0
-
-
-def test_closing_settles_once_and_frees_what_was_not_used(store: Store) -> None:
-    """A reservation is settled with what was billed, exactly once."""
-    with store.write() as tx:
-        ledger.reserve(tx, _wanted(1), LIMITS, NOW, "UTC")
-        facts = {"credits_": 4, "micros": 5_000, "at": NOW, "timezone": "UTC", "cause": "submitted"}
-        assert ledger.close(tx, "att-1", **facts)  # type: ignore[arg-type]
-        assert not ledger.close(tx, "att-1", **facts)  # type: ignore[arg-type]
-        use = ledger.uses(tx, "real", LIMITS, NOW, "UTC")[0]
-    assert (use.reserved, use.settled) == (0, 5_000)
 
 
 def test_an_event_is_accepted_once_however_many_come_at_once(store: Store) -> None:
@@ -144,14 +95,29 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> Non
         assert compare_metadata(context, SQLModel.metadata) == []
 
 
+def _at_version(url: str, version: str) -> Engine:
+    older = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    if older.dialect.name == "postgresql":
+        with older.begin() as connection:
+            connection.execute(text("CREATE SCHEMA parsedeck"))
+        older = older.execution_options(schema_translate_map={None: "parsedeck"})
+        event.listen(
+            older,
+            "connect",
+            lambda raw, _record: raw.execute("SET search_path TO parsedeck") and raw.commit(),
+        )
+        older.dispose()
+    config = Config()
+    config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
+    config.attributes["engine"] = older
+    command.upgrade(config, version)
+    return older
+
+
 def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(tmp_path: Path) -> None:
     """Opening a database of an older version adds what is new and keeps what was there."""
     url = f"sqlite:///{tmp_path / 'older.sqlite'}"
-    config = Config()
-    config.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
-    older = create_engine(url)
-    config.attributes["engine"] = older
-    command.upgrade(config, "0001")
+    older = _at_version(url, "0001")
     with older.begin() as connection:
         connection.execute(insert(SettingRow).values(name="x", value="1", actor="alice", at=NOW))
     older.dispose()
@@ -159,6 +125,49 @@ def test_a_database_of_the_first_version_is_upgraded_with_what_is_in_it(tmp_path
     with opened.write() as tx:
         assert tx.get(SettingRow, "x") is not None
         assert tx.get(VisitRow, "nobody") is None
+    opened.close()
+
+
+_OLD_BALANCE = (
+    'INSERT INTO balance (scope, "window", unit, reserved, settled) VALUES '
+    "('real', 'hour:2026-11-25T00+0100', 'usd', 0, 0)"
+)
+_OLD_ENTRIES = (
+    "INSERT INTO ledger (kind, mode, job_id, attempt_id, tier, actor, credits, micros, submits, "
+    "reserved_at, at) VALUES "
+    "('reserve', 'real', 'j', 'a', 'agentic', 'alice', 10, 12500, 1, '{at}', '{at}'), "
+    "('settle', 'real', 'j', 'a', 'agentic', 'alice', 4, 5000, 1, '{at}', '{at}'), "
+    "('reserve', 'hybrid', 'j', 'b', 'agentic', 'alice', 10, 12500, 1, '{at}', '{at}')"
+)
+
+
+def test_money_of_an_older_version_is_carried_over(database_url: str) -> None:
+    """What was reserved and settled before still counts, in its window; a stored limit still holds."""
+    late = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # the 25th in Berlin
+    older = _at_version(database_url, "0004")
+    with older.begin() as connection:
+        connection.execute(text(_OLD_BALANCE))
+        connection.execute(text(_OLD_ENTRIES.format(at="2026-11-24 23:30:00.000000+00:00")))
+        connection.execute(
+            text(
+                "INSERT INTO setting VALUES ('daily_limit_usd', '3.5', 'alice', "
+                "'2026-11-24 12:00:00.000000+00:00')"
+            )
+        )
+    older.dispose()
+    opened = Store.open(database_url)
+    first = Limit(Window.DAY, Unit.USD, 1)
+    with opened.write() as tx:
+        in_force = limits.in_force(tx, "real", [first], NOW)
+        assert [limit.amount for limit in in_force] == [3_500_000]
+        use = ledger.uses(tx, "real", in_force, late, "Europe/Berlin")[0]
+        assert (use.reserved, use.settled) == (12_500, 5_000)
+        assert balances.differences(tx) == ()
+        what = ledger.Bill(8, "done", was_sent=True, cause="late")
+        ledger.bill(tx, "att-none", what, BUILT_IN_PRICES, NOW)
+        ledger.bill(tx, "b", what, BUILT_IN_PRICES, NOW)
+        use = ledger.uses(tx, "real", in_force, late, "Europe/Berlin")[0]
+        assert (use.reserved, use.settled) == (0, 15_000)
     opened.close()
 
 

@@ -16,6 +16,7 @@ from core.domain.documents import EngineName, ParsedDocument
 from core.domain.money import Tier
 from core.engines.llamaparse.answers import engine_job_of, parsed_document_of
 from core.engines.llamaparse.calls import Account, Calls, OnCall, Params, Unpaced
+from core.engines.llamaparse.contact import LiveFact, wire_facts
 from core.engines.llamaparse.failures import malformed, result_missing, sent_too_late
 from core.engines.llamaparse.upload import UploadBody
 from core.engines.llamaparse.usage import (
@@ -230,6 +231,10 @@ class LlamaParseEngine:
     ) -> tuple[UsageRecord, ...]:
         """What was billed on these UTC days, both included. Raises ``UpstreamError``."""
         return tuple([r async for r in usage(self._calls, organization_id, first, last)])
+
+    async def first_contact(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
+        """What free calls about a finished job show of the service's wire. Never raises by it."""
+        return await wire_facts(self._calls, quote(vendor_job_id, safe=""), attempt_id)
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -1,0 +1,104 @@
+"""Jobs that wait for room under a limit, in their order, and what admission asks about a job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, func, select
+from sqlmodel import col
+
+from core.domain.budgets import Ask, book_of, scopes_of
+from core.domain.documents import EngineName
+from core.domain.jobs import AttemptStatus, Job, JobStatus
+from core.store.engine import Transaction
+from core.store.tables import AttemptRow, JobRow, SubmissionRow
+
+__all__ = ["WAITS_FOR_ROOM", "Waiting", "booked_on", "lock_attempts", "waiting", "was_paid_before"]
+
+WAITS_FOR_ROOM = "limit"
+"""The ``hold`` of a job that starts by itself as soon as the limits allow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job in the queue, and what it takes when it starts."""
+
+    job_id: str
+    name: str
+    created_at: datetime
+    position: int
+    ask: Ask
+
+    @property
+    def turn(self) -> tuple[datetime, int]:
+        """Its place: first come, first served; within a submission the order of the files."""
+        return self.created_at, self.position
+
+
+def waiting(
+    tx: Transaction, book: str, *, before: tuple[datetime, int] | None = None
+) -> tuple[Waiting, ...]:
+    """The queue of a book in order; only the jobs ahead of a turn when it is given."""
+    paid = and_(
+        col(AttemptRow.job_id) == col(JobRow.id),
+        col(AttemptRow.generation) == col(JobRow.generation),
+        col(AttemptRow.engine) != EngineName.LOCAL.value,
+    )
+    query = (
+        select(JobRow, col(SubmissionRow.team), func.count(col(AttemptRow.id)))
+        .join(SubmissionRow, col(SubmissionRow.id) == col(JobRow.submission_id))
+        .outerjoin(AttemptRow, paid)
+        .where(col(JobRow.status) == JobStatus.HELD, col(JobRow.hold) == WAITS_FOR_ROOM)
+        .group_by(col(JobRow.id), col(SubmissionRow.team))
+        .order_by(col(JobRow.created_at), col(JobRow.position))
+    )
+    if before is not None:
+        query = query.where(col(JobRow.created_at) <= before[0])
+    found = [
+        Waiting(
+            job.id,
+            job.name,
+            job.created_at,
+            job.position,
+            Ask(job.estimated_micros, submits, scopes_of(EngineName.LLAMAPARSE, team)),
+        )
+        for job, team, submits in tx.execute(query)
+        if book_of(job.mode) == book
+    ]
+    return tuple(w for w in found if before is None or w.turn < before)
+
+
+def lock_attempts(tx: Transaction, job_ids: Sequence[str]) -> None:
+    """Let nobody else change the attempts of these jobs until the transaction ends.
+
+    Everybody locks attempts before a book, in one order, so that no two wait for each other.
+    """
+    query = select(col(AttemptRow.id)).where(col(AttemptRow.job_id).in_(list(job_ids)))
+    if tx.get_bind().dialect.name == "postgresql":
+        tx.execute(query.order_by(col(AttemptRow.id)).with_for_update())
+
+
+def booked_on(tx: Transaction, submission_id: str) -> tuple[str, str]:
+    """The team that a submission is booked on (empty when on none), and who made it."""
+    query = select(col(SubmissionRow.team), col(SubmissionRow.actor)).where(
+        col(SubmissionRow.id) == submission_id
+    )
+    team, actor = tx.execute(query).one()
+    return team, actor
+
+
+def was_paid_before(tx: Transaction, job: Job) -> bool:
+    """Whether the service made a result of the same bytes and options before, in the same book."""
+    this = select(col(JobRow.options_key)).where(col(JobRow.id) == job.id).scalar_subquery()
+    query = (
+        select(col(JobRow.mode))
+        .join(AttemptRow, col(AttemptRow.job_id) == col(JobRow.id))
+        .where(
+            col(JobRow.document_sha256) == job.document_sha256,
+            col(JobRow.options_key) == this,
+            col(AttemptRow.status) == AttemptStatus.DONE,
+            col(AttemptRow.engine) != EngineName.LOCAL.value,
+        )
+        .distinct()
+    )
+    return any(book_of(mode) == book_of(job.mode) for mode in tx.execute(query).scalars())

@@ -1,0 +1,87 @@
+"""Limits and how full they are, and the changes that led to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import pandas as pd
+import streamlit as st
+
+from core.domain.budgets import LimitUse, Unit, next_start
+from core.domain.routing import Mode
+from core.services.limits import LimitLine, limit_words
+from core.store.limits import LimitChange
+from dashboard.wording import money
+
+__all__ = ["amount", "history", "left", "show"]
+
+
+def amount(unit: Unit, value: int | None) -> str:
+    """``$7.50`` or ``1,000 submits``; no limit is a dash."""
+    if value is None:
+        return "–"
+    return money(Decimal(value) / 1_000_000) if unit is Unit.USD else f"{value:,} submits"
+
+
+def left(use: LimitUse) -> str:
+    """What is left, in words."""
+    return amount(use.limit.unit, use.left)
+
+
+def show(lines: Sequence[LimitLine], mode: Mode, now: datetime, timezone: str) -> None:
+    """One row per limit: used, reserved, left, and when it starts anew."""
+    rows = [
+        {
+            "limit": limit_words(*line.use.limit.key),
+            "amount": amount(line.use.limit.unit, line.use.limit.amount),
+            "used": min(1.0, line.use.used / line.use.limit.amount),
+            "settled": amount(line.use.limit.unit, line.use.settled),
+            "reserved": amount(line.use.limit.unit, line.use.reserved),
+            "left": left(line.use),
+            "starts anew": f"{next_start(line.use.limit.window, now, timezone):%d %b %H:%M}",
+            "since": _since(line.stored),
+        }
+        for line in lines
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="limits",
+        column_config={
+            "used": st.column_config.ProgressColumn("used", format="percent", max_value=1.0),
+            "limit": st.column_config.TextColumn(width="medium"),
+        },
+    )
+    book = "simulated money" if mode is Mode.MOCK else "real money"
+    st.caption(
+        f"{len(lines)} limits for {book}. Used is settled and reserved together: what is reserved was "
+        "granted and is not billed yet."
+    )
+
+
+def history(changes: Sequence[LimitChange]) -> None:
+    """Who changed what, from what to what, why, and until when."""
+    st.subheader("History", anchor=False)
+    if not changes:
+        st.caption("Nobody changed a limit yet: the settings of the environment hold.")
+        return
+    rows = [
+        {
+            "when": f"{change.at:%d %b %H:%M}",
+            "who": change.actor,
+            "limit": limit_words(change.scope, change.window, change.unit),
+            "before": amount(change.unit, change.before),
+            "after": amount(change.unit, change.after),
+            "until": f"{change.expires_at:%d %b %H:%M}" if change.expires_at else "changed again",
+            "why": change.reason,
+        }
+        for change in changes
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="limit-history")
+
+
+def _since(stored: LimitChange | None) -> str:
+    if stored is None:
+        return "the settings"
+    until = f", until {stored.expires_at:%d %b %H:%M} UTC" if stored.expires_at else ""
+    return f"{stored.actor}{until}"
