@@ -4,10 +4,10 @@ import io
 import json
 from itertools import chain
 
-from bench import client, local_engine, overview, pipeline, routing
+from bench import client, local_engine, overview, pipeline, routing, webhooks
 from core.telemetry import configure_logs
 
 configure_logs(io.StringIO())
-rooms = (local_engine, overview, pipeline, client, routing)
+rooms = (local_engine, overview, pipeline, client, webhooks, routing)
 for figure in chain.from_iterable(room.run() for room in rooms):
     print(json.dumps(figure), flush=True)

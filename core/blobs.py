@@ -17,7 +17,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from core.errors import BlobError, StorageFull
 
-__all__ = ["BlobContent", "Blobs"]
+__all__ = ["BlobContent", "Blobs", "path_of"]
 
 _CHUNK = 1024 * 1024
 
@@ -73,7 +73,7 @@ class Blobs:
     def get(self, sha256: str) -> bytes:
         """The bytes, checked against their name. Raises ``BlobError`` when missing or damaged."""
         try:
-            data = bytes(obstore.get(self._store, _key(sha256)).bytes())
+            data = bytes(obstore.get(self._store, path_of(sha256)).bytes())
         except (BaseError, OSError) as error:
             raise _failed(error) from error
         if hashlib.sha256(data).hexdigest() != sha256:
@@ -85,7 +85,7 @@ class Blobs:
     def exists(self, sha256: str) -> bool:
         """Whether the blob is there."""
         try:
-            obstore.head(self._store, _key(sha256))
+            obstore.head(self._store, path_of(sha256))
         except FileNotFoundError:
             return False
         except (BaseError, OSError) as error:
@@ -103,7 +103,7 @@ class Blobs:
     def chunks_of(self, sha256: str) -> Iterator[bytes]:
         """The bytes in order."""
         try:
-            for chunk in obstore.get(self._store, _key(sha256)).stream(min_chunk_size=_CHUNK):
+            for chunk in obstore.get(self._store, path_of(sha256)).stream(min_chunk_size=_CHUNK):
                 yield bytes(chunk)
         except (BaseError, OSError) as error:
             raise _failed(error) from error
@@ -112,7 +112,7 @@ class Blobs:
     def as_file(self, sha256: str) -> Iterator[Path]:
         """A local path with these bytes: the stored file itself, or a copy for the while."""
         if self._folder is not None:
-            path = self._folder / _key(sha256)
+            path = self._folder / path_of(sha256)
             if not path.is_file():
                 raise BlobError("A stored file is missing.", "Upload it again.")
             yield path
@@ -126,9 +126,9 @@ class Blobs:
     def _write(self, sha256: str, chunks: Iterator[bytes]) -> None:
         try:
             if self._folder is None:
-                obstore.put(self._store, _key(sha256), chunks)
+                obstore.put(self._store, path_of(sha256), chunks)
             else:
-                _write_local(self._folder / _key(sha256), chunks)
+                _write_local(self._folder / path_of(sha256), chunks)
         except (BaseError, OSError) as error:
             raise _failed(error) from error
 
@@ -162,7 +162,8 @@ class BlobContent:
             yield path
 
 
-def _key(sha256: str) -> str:
+def path_of(sha256: str) -> str:
+    """Where a blob lies, below the store's root."""
     return f"sha256/{sha256[:2]}/{sha256[2:]}"
 
 

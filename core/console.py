@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -28,6 +29,7 @@ from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
+from core.pipeline.handoff import HandOff
 from core.pipeline.health import PROBE_TIMEOUT_S, Prober, Probing, Watch, probe
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
@@ -35,17 +37,22 @@ from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.again import Reparse
 from core.services.contact import FirstContact
 from core.services.deliveries import Deliveries
+from core.services.downstreams import Downstreams
 from core.services.health import Health, Reach
 from core.services.jobs import Jobs
 from core.services.limits import Limits
+from core.services.missing import Missing
 from core.services.modes import Modes
+from core.services.path_test import PathTest
 from core.services.prices import Prices
 from core.services.replans import Replans
+from core.services.replays import Replays
 from core.services.routes import Routes
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
 from core.services.visits import Visits
+from core.services.workbench import Workbench
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
@@ -87,6 +94,8 @@ class Console:
         self._worker: PipelineWorker | None = None
         self._prober: Prober | None = None
         self._health_policy = health or HealthPolicy()
+        self._door: Served | None = None
+        self._door_lock = threading.Lock()
         self.is_closed = False
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -106,6 +115,7 @@ class Console:
         self.engines = Engines()
         self.engines.add(llamaparse_card(self._probe_llamaparse), self._llamaparse)
         self.engines.add(self.local.card(), lambda _mode: self.local)
+        self._known_secrets = _named(settings, self._mock_secret, self._test_secret)
         self._build_services()
 
     def _build_services(self) -> None:
@@ -177,6 +187,24 @@ class Console:
                 timedelta(seconds=settings.webhook_behind_s),
             ),
         )
+        self.downstreams = Downstreams(
+            self.store, allow_private=settings.downstream_private, clock=clock
+        )
+        self.missing = Missing(self.store, lambda: settings, clock)
+        self.path_test = PathTest(
+            self.store,
+            settings.public_url,
+            SigningSecret("generated for tests", self._test_secret),
+            clock,
+        )
+        self.replays = Replays(self.store, self.receiver, self._secrets)
+        self.workbench = Workbench(
+            self.store,
+            self.receiver,
+            self.own_receiver,
+            SigningSecret("generated for tests", self._test_secret),
+            clock,
+        )
 
     def rules(self) -> Rules:
         """The limits of the settings, over which stored ones win, and where a day begins."""
@@ -213,7 +241,11 @@ class Console:
             also_care=self._again().care,
         )
         self.watch.start()
-        self._worker = PipelineWorker(resources, self.queue, self._workflow_url, self.rules)
+        allow_private = self.settings.downstream_private
+        handoff = HandOff(self.store, self.clock, allow_private=allow_private)
+        self._worker = PipelineWorker(
+            resources, self.queue, self._workflow_url, self.rules, handoff
+        )
         self._worker.start()
         if self.settings.api_key is not None:
             self._prober = self._make_prober(self._worker.executor_id, self.settings.api_key)
@@ -342,6 +374,13 @@ class Console:
             "blobs": self.blobs.check,
         }
 
+    def own_receiver(self) -> str:
+        """Where this process itself takes webhooks, on a loopback port; opened when first needed."""
+        with self._door_lock:
+            if self._door is None:
+                self._door = Served(Starlette(routes=[webhook_route(self.receiver)]))
+            return f"{self._door.url}{WEBHOOK_PATH}"
+
     @property
     def simulator_url(self) -> str:
         """Where this process's simulator listens; empty when it does not parse."""
@@ -357,6 +396,8 @@ class Console:
         self.watch.stop()
         if self._mock is not None:
             self._mock.close()
+        if self._door is not None:
+            self._door.close()
         self.receiver.close()
         self.local.close_workers()
         self.queue.close()
@@ -373,24 +414,13 @@ class Console:
         return asyncio.run(ask())
 
     def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
-        real = [
-            (
-                "real",
-                SigningSecret(f"LLAMAPARSE_WEBHOOK_SECRET {number}", secret.get_secret_value()),
-            )
-            for number, secret in enumerate(self.settings.webhook_secrets, start=1)
-        ]
-        return [
-            *real,
-            ("mock", SigningSecret("generated for MOCK", self._mock_secret)),
-            ("test", SigningSecret("generated for tests", self._test_secret)),
-        ]
+        return self._known_secrets
 
     def _webhook_of(self, mode: Mode) -> WebhookTarget | None:
         if mode is Mode.MOCK:
             if self._mock is None:
                 return None
-            return WebhookTarget(f"{self._mock.receiver.url}{WEBHOOK_PATH}", self._mock_secret)
+            return WebhookTarget(self.own_receiver(), self._mock_secret)
         if not self.settings.sends_webhooks:
             return None
         first = self.settings.webhook_secrets[0].get_secret_value()
@@ -398,7 +428,7 @@ class Console:
 
 
 class _Mock:
-    """The simulator and a receiver for it, each on a loopback port of its own."""
+    """The simulator, on a loopback port of its own; it reports to this process's own receiver."""
 
     def __init__(self, console: Console) -> None:
         async def read(path: Path, name: str, pages: str) -> ParsedDocument:
@@ -413,12 +443,23 @@ class _Mock:
             page_image=console.local.page_image,
         )
         self.simulator = Served(look_alike)
-        self.receiver = Served(Starlette(routes=[webhook_route(console.receiver)]))
 
     def close(self) -> None:
-        """Stop both."""
+        """Stop it."""
         self.simulator.close()
-        self.receiver.close()
+
+
+def _named(settings: Settings, mock: str, test: str) -> Sequence[tuple[str, SigningSecret]]:
+    """Every secret that verifies, with what it is good for, under a name that may be shown."""
+    real = [
+        ("real", SigningSecret(f"LLAMAPARSE_WEBHOOK_SECRET {number}", secret.get_secret_value()))
+        for number, secret in enumerate(settings.webhook_secrets, start=1)
+    ]
+    return (
+        *real,
+        ("mock", SigningSecret("generated for MOCK", mock)),
+        ("test", SigningSecret("generated for tests", test)),
+    )
 
 
 def _generated_secret(data_dir: Path, purpose: str) -> str:

@@ -137,6 +137,8 @@ class Settings(BaseSettings):
         default=86_400, ge=60, le=31_536_000, validation_alias="PARSEDECK_WEBHOOK_BEHIND_S"
     )
 
+    downstream_private: bool = Field(default=False, validation_alias="PARSEDECK_DOWNSTREAM_PRIVATE")
+
     @classmethod
     def load(cls, overrides: Mapping[str, object] | None = None) -> Self:
         """Settings from the environment and the ``.env`` files of the working directory.

@@ -1,5 +1,6 @@
 """The main job as a person does it, in a real Chromium against the real command."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 from core.samples import sample_documents
+from core.webhooks.signatures import sign
 from tests.factories import free_port
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -182,7 +184,9 @@ def test_a_browser_closed_in_mid_upload_leaves_nothing_behind(
     assert httpx.get(f"{address}/api/v1/ready").is_success
 
 
-@pytest.mark.parametrize("screen", ["", "submit", "jobs", "setup"])
+@pytest.mark.parametrize(
+    "screen", ["", "submit", "jobs", "webhooks", "webhooks?tab=Workbench", "setup"]
+)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_screen_shows_without_an_error(
@@ -227,3 +231,60 @@ def test_foreign_hosts_and_forwarded_requests_are_refused(address: str) -> None:
     assert httpx.get(address, headers={"Host": "evil.example"}).status_code == 403
     assert httpx.get(address, headers={"X-Forwarded-For": "1.2.3.4"}).status_code == 403
     assert httpx.get(address).status_code == 200
+
+
+def _secret(factory: pytest.TempPathFactory) -> str:
+    """The secret that the running console generated for MOCK."""
+    (path,) = factory.getbasetemp().glob("empty0/var/mock-webhook-secret")
+    return path.read_text(encoding="utf-8")
+
+
+def _event(event_id: str) -> dict[str, object]:
+    data = {"id": "pjb-none", "job_id": "pjb-none"}
+    kind = "parse.success"
+    return {"event_id": event_id, "event_type": kind, "timestamp": time.time(), "data": data}
+
+
+def test_the_workbench_foretells_and_sends(address: str, page: Page) -> None:
+    """An engineer breaks an event on purpose, reads what would happen, sends it, and opens what came of it."""
+    page.goto(f"{address}/webhooks?tab=Workbench")
+    ahead = page.locator(".st-key-ahead-0")
+    expect(ahead.get_by_text("200 parked")).to_be_visible()
+    page.get_by_role("button", name="bad signature").click()
+    expect(ahead.get_by_text("401 bad signature")).to_be_visible()
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_role("link", name="Open the delivery").click()
+    expect(page.locator(".st-key-checklist").get_by_text("not made with a known")).to_be_visible()
+
+
+def test_a_refused_webhook_names_the_mistake(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A body that a proxy re-indented is found in the inbox, and its page says so."""
+    event = _event("browser-forensics")
+    signature = sign(_secret(tmp_path_factory), json.dumps(event).encode())
+    sent = httpx.post(
+        f"{address}/api/v1/webhooks/llamaparse",
+        content=json.dumps(event, indent=2).encode(),
+        headers={"LC-Signature": signature},
+    )
+    assert sent.status_code == 401
+    page.goto(f"{address}/webhooks?text=browser-forensics")
+    expect(page.get_by_text("Filters: body contains")).to_be_visible()
+    page.goto(f"{address}/delivery?delivery={sent.json()['delivery_id']}")
+    expect(page.get_by_text("body re-encoded on the way")).to_be_visible()
+    expect(page.get_by_text("pass the body on untouched")).to_be_visible()
+
+
+def test_a_webhook_is_replayed_after_a_dry_run(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """An engineer opens a delivery, reads what a replay would do, and replays it."""
+    body = json.dumps(_event("browser-replay")).encode()
+    headers = {"LC-Signature": sign(_secret(tmp_path_factory), body)}
+    sent = httpx.post(f"{address}/api/v1/webhooks/llamaparse", content=body, headers=headers)
+    page.goto(f"{address}/delivery?delivery={sent.json()['delivery_id']}")
+    page.get_by_role("link", name="Replay", exact=True).click()
+    expect(page.get_by_text("Dry run over 1")).to_be_visible()
+    page.get_by_role("button", name="Replay 1 delivery").click()
+    expect(page.get_by_text("What came of it")).to_be_visible()

@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from core.cli import webhook
+from core.cli.opening import opened as _console
 from core.errors import ConsoleError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 jobs_app = typer.Typer(help="Look at jobs, retry and cancel them.", invoke_without_command=True)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(webhook.app, name="webhook")
 
 _Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -317,25 +318,6 @@ def _first_contact(wait_s: float, *, yes: bool, as_json: bool) -> None:
     for fact in facts if not as_json else []:
         typer.echo(f"{fact.verdict:10} {fact.topic}: {fact.what}")
     raise typer.Exit(1 if any(fact.verdict == "different" for fact in facts) else 0)
-
-
-@contextmanager
-def _console(*, worker: bool) -> "Iterator[Console]":
-    from core.console import Console  # noqa: PLC0415
-    from core.settings import Settings  # noqa: PLC0415
-    from core.telemetry import configure_logs  # noqa: PLC0415
-
-    settings = Settings.load()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.data_dir / "parsedeck.log").open("a", encoding="utf-8") as stream:
-        configure_logs(stream)
-        console = Console(settings)
-        try:
-            if worker:
-                console.run_worker()
-            yield console
-        finally:
-            console.close()
 
 
 def _announce(console: "Console", host: str, port: int, ingress_port: int) -> None:

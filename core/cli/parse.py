@@ -90,7 +90,7 @@ def _wait(console: Console, submission_id: str, *, quiet: bool) -> SubmissionVie
         while True:
             view = console.jobs.submission(submission_id)
             at_rest = [
-                job for job in view.jobs if job.status.is_final or job.status is JobStatus.HELD
+                job for job in view.jobs if job.status.is_settled or job.status is JobStatus.HELD
             ]
             progress.update(task, total=len(view.jobs), completed=len(at_rest))
             if len(at_rest) == len(view.jobs):

@@ -65,6 +65,11 @@ class JobStatus(StrEnum):
         return self in _FINAL_JOB
 
     @property
+    def is_settled(self) -> bool:
+        """Whether who waits for the document waits no longer: final, or only being handed on."""
+        return self.is_final or self.has_result
+
+    @property
     def has_result(self) -> bool:
         """Whether there is markdown to read."""
         return self in _WITH_RESULT

@@ -33,6 +33,7 @@ from core.engines.protocol import (
 )
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
+from core.pipeline.handoff import begin
 from core.pipeline.results import dump, load
 from core.pipeline.stand_ins import as_provisional, open_stand_ins, outcome_of
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger, prices
@@ -591,7 +592,7 @@ class Driver:
                 "webhook",
                 event.event_type,
                 SYSTEM,
-                f"event {event.event_id[:8]}… verified{_after(event.event_at, event.received_at)}",
+                f"event {event.event_id[:8]}… verified{event.marks}{_after(event.event_at, event.received_at)}",
                 event.received_at,
                 attempt_id=attempt.id,
                 detail={"delivery_id": event.id, "event_id": event.event_id, "outcome": outcome},
@@ -812,11 +813,9 @@ class Driver:
             cause = failed.error if failed else "every attempt is done"
             if status is JobStatus.CANCELLED:
                 cause = "every attempt is cancelled"
-            jobs.change_job(tx, job_id, status, SYSTEM, cause, now, **facts)
-            if status is JobStatus.PARSED:
-                status = jobs.change_job(
-                    tx, job_id, JobStatus.COMPLETE, SYSTEM, "no next stage is configured", now
-                ).status
+            concluded = jobs.change_job(tx, job_id, status, SYSTEM, cause, now, **facts)
+            if status in {JobStatus.PARSED, JobStatus.FAILED_PARSE}:
+                status = begin(tx, concluded, now)
         return status
 
     # -- small ------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError
 from core.pipeline.admission import Rules, admit, release_held
 from core.pipeline.driver import SYSTEM, Driver, Resources
+from core.pipeline.handoff import HandOff
 from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
 from core.pipeline.sweep import sweep_orphans, sweep_sums
-from core.store import deliveries, jobs, ledger, workers
+from core.store import deliveries, expectations, jobs, ledger, workers
 from core.telemetry import log
 
 __all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
@@ -32,6 +33,7 @@ _LATE_AFTER = timedelta(seconds=5)
 _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
 _SWEEP_EVERY, _SUM_EVERY = timedelta(minutes=1), timedelta(hours=1)
+_UNHEARD_SINCE = timedelta(hours=3)
 _SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
 
@@ -39,7 +41,12 @@ class PipelineWorker:
     """Runs workflows until it is stopped. One per process."""
 
     def __init__(
-        self, resources: Resources, queue: JobQueue, url: str, rules: Callable[[], Rules]
+        self,
+        resources: Resources,
+        queue: JobQueue,
+        url: str,
+        rules: Callable[[], Rules],
+        handoff: HandOff,
     ) -> None:
         self.executor_id = new_id("exe")
         self._r = resources
@@ -49,12 +56,15 @@ class PipelineWorker:
         self._log = log("worker")
         self._stopping = threading.Event()
         self._caretaker = threading.Thread(target=self._take_care, name="caretaker", daemon=True)
+        self._handoff = handoff
         self._driver: Driver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bill_asked_at: dict[str, datetime] = {}
         self._abandoned_looked_at = resources.clock()
         self._swept_at: datetime | None = None
         self._summed_at: datetime | None = None
+        self._unheard_looked_at = resources.clock()
+        self._polled: set[str] = set()
 
     def start(self) -> None:
         """Announce the process, take over what dead ones left, launch the workflows."""
@@ -179,6 +189,8 @@ class PipelineWorker:
         self._release_for_vendor(now)
         self._r.also_care()
         self._remind(now)
+        self._poll_unheard(now)
+        self._handoff.kick()
         self._settle_late(now)
         self._sweep(now)
 
@@ -281,7 +293,7 @@ class PipelineWorker:
                             "webhook",
                             event.event_type,
                             SYSTEM,
-                            f"event {event.event_id[:8]}… verified, {outcome}",
+                            f"event {event.event_id[:8]}… verified{event.marks}, {outcome}",
                             event.received_at,
                             attempt_id=attempt.id,
                             detail={"delivery_id": event.id, "outcome": outcome},
@@ -290,6 +302,29 @@ class PipelineWorker:
                 with self._r.store.read() as tx:
                     job = jobs.job(tx, attempt.job_id)
                 self._queue.nudge(job.workflow_id)
+
+    def _poll_unheard(self, now: datetime) -> None:
+        """Attempts whose event is late against their tier's history: have the vendor asked now, once."""
+        if now - self._unheard_looked_at < _ABANDONED_EVERY:
+            return
+        self._unheard_looked_at = now
+        with self._r.store.read() as tx:
+            running = [
+                one
+                for one in expectations.unheard(tx, now - _UNHEARD_SINCE)
+                if one.status == AttemptStatus.RUNNING
+            ]
+            late = [
+                one
+                for one in running
+                if one.attempt_id not in self._polled
+                and now - one.submitted_at > expectations.usual_wait(tx, one.mode, one.tier)
+            ]
+        self._polled &= {one.attempt_id for one in running}
+        for one in late:
+            self._polled.add(one.attempt_id)
+            self._log.warning("event is late", job_id=one.job_id)
+            self._queue.nudge(one.workflow_id)
 
     def _settle_late(self, now: datetime) -> None:
         """Ask what ended attempts were billed: soon at first, then ever more rarely, up to hourly."""

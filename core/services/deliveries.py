@@ -1,20 +1,22 @@
 """The webhook desk: what came in, why it was refused, what it changed."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.clock import Clock
 from core.domain.events import MalformedEvent, decoded
 from core.domain.jobs import Job
-from core.errors import NotFound
+from core.errors import NotAllowed, NotFound, WebhookRejected
 from core.store import Store, Transaction, deliveries, inbox, jobs
 from core.store.deliveries import ACCEPTED, DUPLICATE, Delivery
 from core.store.inbox import Cursor, DeliveryFilter, Line
 from core.webhooks.forensics import Case, Finding, diagnose
-from core.webhooks.signatures import SigningSecret
+from core.webhooks.outbound import Answer, check_target, post
+from core.webhooks.signatures import VENDOR_HEADER, SigningSecret, sign, verify
 
 __all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryPage", "DeliveryView"]
 
@@ -23,6 +25,8 @@ _AFTER = {
     "asked: failed": "failed",
     "asked: cancelled": "cancelled",
 }
+_COUNTS_LIVE = timedelta(seconds=2)
+_LISTEN_S, _LATE_COMMIT = 0.2, timedelta(seconds=30)
 _STEP_NAMES = ("size", "form", "signature", "event", "freshness")
 
 
@@ -99,6 +103,7 @@ class Deliveries:
         self._store = store
         self._clock = clock
         self._secrets = secrets
+        self._counted: tuple[datetime, Counts | None] = (clock(), None)
 
     def page(
         self, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
@@ -121,14 +126,22 @@ class Deliveries:
         return DeliveryPage(lines, older, newer)
 
     def counts(self) -> Counts:
-        """Numbers of the last 24 hours, hour and minute."""
+        """Numbers of the last 24 hours, hour and minute, at most two seconds old.
+
+        So that any number of people who look on cost no more than one.
+        """
         now = self._clock()
+        counted_at, counts = self._counted
+        if counts is not None and now - counted_at < _COUNTS_LIVE:
+            return counts
         with self._store.read() as tx:
             day, hour, minute = (
                 inbox.count_by_verdict(tx, now - span)
                 for span in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
             )
-        return Counts(day, sum(minute.values()), sum(hour.values()))
+        counts = Counts(day, sum(minute.values()), sum(hour.values()))
+        self._counted = (now, counts)
+        return counts
 
     def event_types(self) -> Sequence[str]:
         """Every event type that was ever received."""
@@ -153,6 +166,51 @@ class Deliveries:
             state_after=_AFTER.get(found.outcome, before),
             findings=self._findings(found, given),
         )
+
+    def verify(self, body: bytes, header: str, value: str) -> tuple[str, tuple[Finding, ...]]:
+        """Which secret of today signed these bytes, by its name; else the likely mistakes."""
+        secrets = self._secrets()
+        try:
+            matched = verify({header: value}, body, [secret for _scope, secret in secrets])
+        except WebhookRejected:
+            known = [pair for pair in secrets if pair[0] != "test"]
+            case = Case("bad_signature", body, True, [(header, value)], known, self._clock())
+            return "", diagnose(case)
+        return f"{matched.label} ({matched.fingerprint})", ()
+
+    def signed_again(self, delivery: Delivery) -> dict[str, str]:
+        """Headers for the original bytes, signed anew with the secret that held when they came.
+
+        For the same bytes and secret that is the same signature. Raises ``NotAllowed`` when that
+        secret is not configured any more.
+        """
+        by_print = {secret.fingerprint: secret for _scope, secret in self._secrets()}
+        secret = by_print.get(delivery.secret_fingerprint)
+        if secret is None:
+            raise NotAllowed(
+                f"The secret {delivery.secret_fingerprint or 'of a refused delivery'} is not configured.",
+                "Have it signed anew with the secret of today.",
+            )
+        content_type = str(delivery.headers.get("content-type", "application/json"))
+        return {"Content-Type": content_type, VENDOR_HEADER: sign(secret, delivery.body)}
+
+    def forwarded(self, url: str) -> Iterator[tuple[Delivery, Answer]]:
+        """Each delivery accepted from now on, once it was sent to ``url``; ends never.
+
+        Raises ``NotAllowed`` for an address that is none.
+        """
+        check_target(url, allow_private=True)
+        since, seen = self._clock(), set[str]()
+        while True:
+            with self._store.read() as tx:
+                fresh = [d for d in deliveries.accepted_since(tx, since) if d.id not in seen]
+            for delivery in fresh:
+                seen.add(delivery.id)
+                headers = self.signed_again(delivery)
+                yield delivery, post(url, headers, delivery.body, allow_private=True)
+            # a batch that commits late is dated a little before others that were seen already
+            since = max(since, self._clock() - _LATE_COMMIT)
+            time.sleep(_LISTEN_S)
 
     def _findings(self, delivery: Delivery, given_to_vendor: str) -> tuple[Finding, ...]:
         return diagnose(

@@ -71,7 +71,7 @@ class SubmissionView:
     @property
     def is_finished(self) -> bool:
         """Whether no job of it is under way."""
-        return all(job.status.is_final for job in self.jobs)
+        return all(job.status.is_settled for job in self.jobs)
 
 
 class Jobs:

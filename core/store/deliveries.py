@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import Table, delete, insert
 from sqlalchemy import select as columns
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
@@ -20,12 +20,14 @@ __all__ = [
     "UNKNOWN_TYPE",
     "Delivery",
     "Recorded",
+    "accepted_since",
     "add",
     "add_all",
     "applicable",
     "apply",
     "delivery",
     "forget_refused",
+    "is_known",
     "is_waiting",
     "of_job",
     "recent",
@@ -38,6 +40,7 @@ DUPLICATE = "duplicate"
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
 
+_TABLE: Table = DeliveryRow.__table__  # type: ignore[attr-defined]
 _NOT_ITS_OWN = {
     "real": "signed with a secret for REAL, but the job is simulated: changes nothing",
     "mock": "signed with the secret of MOCK: a real job never changes by it",
@@ -87,6 +90,13 @@ class Delivery:
         return self.verdict not in ANSWERED_OK
 
     @property
+    def marks(self) -> str:
+        """What the timeline adds about where it came from: a test, a replay and by whom."""
+        parts = ["test"] if self.scope == "test" else []
+        parts += [f"replay by {self.actor}"] if self.replay_of else []
+        return f" ({', '.join(parts)})" if parts else ""
+
+    @property
     def presented(self) -> tuple[tuple[str, str], ...]:
         """Name and value of each signature that a refused delivery carried."""
         lines = (line.partition(": ") for line in self.signature.splitlines())
@@ -134,7 +144,7 @@ def add_all(tx: Transaction, new: Sequence[Delivery]) -> list[Recorded]:
             )
         )
     if rest:
-        tx.execute(insert(DeliveryRow), rest)
+        tx.connection().execute(insert(_TABLE), rest)
     return answers
 
 
@@ -174,14 +184,17 @@ def _insert_new(
     """
     if not keyed:
         return frozenset()
+    keys = sorted(keyed)
     dialect = postgresql if tx.get_bind().dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(DeliveryRow)
-        .on_conflict_do_nothing(index_elements=["event_key"])
-        .returning(DeliveryRow.id)
-    )
-    rows = [_facts(keyed[key], owners.get(keyed[key].vendor_job_id), key) for key in sorted(keyed)]
-    return frozenset(tx.execute(statement, rows).scalars())
+    # one statement for all rows at the driver's own speed, past the unit of work; asking afterwards
+    # whose row it is costs less than having each row answer
+    statement = dialect.insert(_TABLE).on_conflict_do_nothing(index_elements=["event_key"])
+    rows = [_facts(keyed[key], owners.get(keyed[key].vendor_job_id), key) for key in keys]
+    connection = tx.connection()
+    connection.execute(statement, rows)
+    ours = columns(_TABLE.c.id).where(_TABLE.c.event_key.in_(keys))
+    found = frozenset(connection.execute(ours).scalars())
+    return found & {delivery_.id for delivery_ in keyed.values()}
 
 
 def _facts(
@@ -290,6 +303,22 @@ def delivery(tx: Transaction, delivery_id: str) -> Delivery | None:
     """One delivery, if there is such a one."""
     row = tx.get(DeliveryRow, delivery_id)
     return None if row is None else _delivery(row)
+
+
+def accepted_since(tx: Transaction, since: datetime) -> tuple[Delivery, ...]:
+    """Deliveries accepted since then, replays too, oldest first."""
+    query = (
+        select(DeliveryRow)
+        .where(DeliveryRow.verdict == ACCEPTED, col(DeliveryRow.received_at) >= since)
+        .order_by(col(DeliveryRow.received_at))
+    )
+    return tuple(_delivery(row) for row in tx.exec(query))
+
+
+def is_known(tx: Transaction, scope: str, event_id: str) -> bool:
+    """Whether this event was accepted before."""
+    key = select(DeliveryRow.id).where(DeliveryRow.event_key == f"{scope}:{event_id}")
+    return tx.exec(key).first() is not None
 
 
 def forget_refused(tx: Transaction, *, keep: int) -> int:

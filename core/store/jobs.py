@@ -271,6 +271,9 @@ def unfinished(
     return tuple(_job(row) for row in tx.exec(query))
 
 
+_WITH_WHOLE_RESULT = (JobStatus.COMPLETE, JobStatus.HANDING_OFF, JobStatus.FAILED_HANDOFF)
+
+
 def earlier_result(
     tx: Transaction, sha256: str, options_key: str, modes: Sequence[Mode]
 ) -> Job | None:
@@ -281,7 +284,7 @@ def earlier_result(
             JobRow.document_sha256 == sha256,
             JobRow.options_key == options_key,
             col(JobRow.mode).in_(list(modes)),
-            JobRow.status == JobStatus.COMPLETE,
+            col(JobRow.status).in_(_WITH_WHOLE_RESULT),
             col(JobRow.is_provisional).is_(False),
         )
         .order_by(col(JobRow.created_at).desc())

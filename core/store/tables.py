@@ -14,6 +14,9 @@ __all__ = [
     "BalanceRow",
     "DeliveryRow",
     "DocumentRow",
+    "DownstreamRow",
+    "HandoffRow",
+    "HandoffTryRow",
     "HealthChangeRow",
     "HealthRow",
     "JobRow",
@@ -526,3 +529,57 @@ class HealthChangeRow(SQLModel, table=True):
     after: str
     reason: str
     actor: str
+
+
+class DownstreamRow(SQLModel, table=True):
+    """Who is told of finished jobs. Its URL and its secret are never shown in full."""
+
+    __tablename__ = "downstream"
+
+    id: str = Field(primary_key=True)
+    url: str
+    secret: str
+    actor: str
+    created_at: datetime
+    failing_since: datetime | None
+    disabled_at: datetime | None
+    disabled_reason: str
+
+
+class HandoffRow(SQLModel, table=True):
+    """One event for one downstream; tried until it is taken or given up."""
+
+    __tablename__ = "handoff"
+    __table_args__ = (
+        Index("ix_handoff_due", "status", "next_at"),
+        Index("ix_handoff_created", "created_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    message_id: str
+    downstream_id: str
+    job_id: str = Field(index=True)
+    generation: int
+    event_type: str
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: str
+    created_at: datetime
+    next_at: datetime | None
+    tries: int
+    finished_at: datetime | None
+    actor: str
+
+
+class HandoffTryRow(SQLModel, table=True):
+    """One request to a downstream, and its answer."""
+
+    __tablename__ = "handoff_try"
+
+    id: int | None = Field(default=None, primary_key=True)
+    handoff_id: str = Field(index=True)
+    number: int
+    at: datetime
+    status: int | None
+    answer: str
+    error: str
+    took_ms: float

@@ -1,9 +1,12 @@
 """Group commit: deliveries that arrive together share one transaction, and one wait for the disk."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 
 from core.errors import StoreUnavailable
 from core.store import Store, deliveries
@@ -13,7 +16,15 @@ from core.telemetry import log
 __all__ = ["Committer"]
 
 _MOST = 500
-_Waiting = tuple[Delivery, "Future[Recorded]"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A delivery and who waits for it: a coroutine of this loop, or a thread when there is none."""
+
+    delivery: Delivery
+    done: "asyncio.Future[Recorded] | Future[Recorded]"
+    loop: asyncio.AbstractEventLoop | None
 
 
 class Committer:
@@ -31,18 +42,28 @@ class Committer:
         self._is_closed = False
         self._log = log("webhooks")
 
+    async def commit(self, delivery: Delivery) -> Recorded:
+        """Once it is on disk, what is known of it. Raises ``StoreUnavailable`` when it cannot be written."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Recorded] = loop.create_future()
+        self._put(_Waiting(delivery, done, loop))
+        return await done
+
     def put(self, delivery: Delivery) -> "Future[Recorded]":
-        """Comes true once the delivery is on disk; ``StoreUnavailable`` when it cannot be written."""
+        """The same for a thread, which may wait for it or not."""
         done: Future[Recorded] = Future()
-        with self._lock:
-            if self._is_closed:
-                done.set_exception(StoreUnavailable("Parsedeck is stopping."))
-                return done
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-                self._thread.start()
-            self._queue.put((delivery, done))
+        self._put(_Waiting(delivery, done, None))
         return done
+
+    def _put(self, waiting: _Waiting) -> None:
+        with self._lock:
+            if not self._is_closed:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+                    self._thread.start()
+                self._queue.put(waiting)
+                return
+        waiting.done.set_exception(StoreUnavailable("Parsedeck is stopping."))
 
     def close(self) -> None:
         """Write what waits, then stop."""
@@ -77,31 +98,51 @@ class Committer:
     def _write(self, batch: list[_Waiting]) -> None:
         try:
             with self._store.write() as tx:
-                answers = deliveries.add_all(tx, [delivery for delivery, _done in batch])
+                answers = deliveries.add_all(tx, [waiting.delivery for waiting in batch])
         except StoreUnavailable as error:
-            for _delivery, done in batch:
-                done.set_exception(error)
+            _answer([(waiting, error) for waiting in batch])
             return
         except Exception:  # one that cannot be written must not take the others with it
             self._apart(batch)
             return
-        for (_delivery, done), answer in zip(batch, answers, strict=True):
-            done.set_result(answer)
-        self._tell(
-            [(delivery, answer) for (delivery, _), answer in zip(batch, answers, strict=True)]
-        )
+        _answer(list(zip(batch, answers, strict=True)))
+        self._tell([(w.delivery, answer) for w, answer in zip(batch, answers, strict=True)])
 
     def _apart(self, batch: list[_Waiting]) -> None:
         if len(batch) > 1:
             for one in batch:
                 self._write([one])
             return
-        delivery, done = batch[0]
-        self._log.exception("delivery could not be recorded", delivery_id=delivery.id)
-        done.set_exception(StoreUnavailable("The delivery could not be recorded."))
+        delivery_id = batch[0].delivery.id
+        self._log.exception("delivery could not be recorded", delivery_id=delivery_id)
+        _answer([(batch[0], StoreUnavailable("The delivery could not be recorded."))])
 
     def _tell(self, committed: Sequence[tuple[Delivery, Recorded]]) -> None:
         try:
             self._after(committed)
         except Exception:  # logs, figures and nudges are no reason to stop accepting
             self._log.exception("after the commit")
+
+
+def _answer(answers: list[tuple[_Waiting, Recorded | StoreUnavailable]]) -> None:
+    """Tell everyone who waits; each loop is woken once, however many of its coroutines waited."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Recorded | StoreUnavailable]]]
+    by_loop = {}
+    for waiting, answer in answers:
+        if waiting.loop is None:
+            _resolve([(waiting, answer)])
+        else:
+            by_loop.setdefault(waiting.loop, []).append((waiting, answer))
+    for loop, some in by_loop.items():
+        with suppress(RuntimeError):  # a loop that was closed meanwhile has nobody who waits
+            loop.call_soon_threadsafe(_resolve, some)
+
+
+def _resolve(answers: list[tuple[_Waiting, Recorded | StoreUnavailable]]) -> None:
+    for waiting, answer in answers:
+        if waiting.done.done():
+            continue
+        if isinstance(answer, StoreUnavailable):
+            waiting.done.set_exception(answer)
+        else:
+            waiting.done.set_result(answer)

@@ -6,7 +6,7 @@ Nothing here waits for the vendor, a workflow or a screen; the row is the truth,
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.clock import Clock, new_id
 from core.errors import StoreUnavailable, WebhookRejected
@@ -98,6 +98,15 @@ class Receiver:
         self._committer.close()
         self._nudger.close()
 
+    def judge(
+        self, headers: Mapping[str, str], body: bytes, *, is_replay: bool = False
+    ) -> Judgement:
+        """The verdict that these would get now; nothing is recorded."""
+        too_large = len(body) > self.max_bytes
+        what = f"The body is over {self.max_bytes:,} bytes."
+        trouble = WebhookRejected("too_large", what) if too_large else None
+        return self._judge.judge(headers, body, trouble, is_replay=is_replay)
+
     async def receive(
         self,
         headers: Mapping[str, str],
@@ -119,9 +128,24 @@ class Receiver:
         if judged.refusal is not None and not self._may_record(judged):
             return self._not_recorded(judged)
         delivery = self._delivery(headers, body, judged, began, size)
-        recorded = await asyncio.wrap_future(self._committer.put(delivery))
+        recorded = await self._committer.commit(delivery)
         self._metrics.count_webhook(delivery.verdict if recorded.is_new else DUPLICATE)
         return _receipt(delivery, recorded)
+
+    def replay(
+        self, headers: Mapping[str, str], body: bytes, replay_of: str, actor: str
+    ) -> Receipt:
+        """The same for a recorded delivery that ``actor`` sends again: of any age, repeated on purpose.
+
+        Raises ``StoreUnavailable``.
+        """
+        began = time.perf_counter()
+        judged = self.judge(headers, body, is_replay=True)
+        new = self._delivery(headers, body, judged, began)
+        new = replace(new, replay_of=replay_of, actor=actor)
+        recorded = self._committer.put(new).result(timeout=60)
+        self._metrics.count_webhook(new.verdict)
+        return _receipt(new, recorded)
 
     def _may_record(self, judged: Judgement) -> bool:
         # what a known sender signed is always recorded: nobody else can make it come in masses
@@ -172,22 +196,28 @@ class Receiver:
     # -- on the committer's thread ------------------------------------------------------------------
 
     def _committed(self, batch: Sequence[tuple[Delivery, Recorded]]) -> None:
+        strangers = 0
         for delivery, recorded in batch:
             verdict = delivery.verdict if recorded.is_new else DUPLICATE
             if delivery.is_refused:
                 self._refused += 1
                 self._log.warning("refused", verdict=verdict, delivery_id=delivery.id)
-                continue
-            self._log.info(
-                verdict,
-                event_id=delivery.event_id,
-                event_type=delivery.event_type,
-                correlation_id=recorded.correlation_id,
-                delivery_id=delivery.id,
-            )
+            elif recorded.correlation_id:
+                self._log.info(
+                    verdict,
+                    event_id=delivery.event_id,
+                    event_type=delivery.event_type,
+                    correlation_id=recorded.correlation_id,
+                    delivery_id=delivery.id,
+                )
+            else:
+                strangers += 1
             if recorded.is_new and recorded.workflow_id:
                 self._nudger.put(recorded.workflow_id)
         self._wake_late([d for d, r in batch if r.is_new and not r.workflow_id])
+        if strangers:
+            # one line for all: each has its row, and none has a document to follow through the log
+            self._log.info("accepted, of no known job", deliveries=strangers)
         if self._refused >= _TIDY_EVERY:
             self._refused = 0
             self._tidy()

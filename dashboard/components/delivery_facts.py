@@ -29,9 +29,29 @@ def show(view: DeliveryView, now_ago: str) -> None:
         if delivery.replay_of:
             st.badge(f"replay by {delivery.actor}", icon=":material/replay:", color="violet")
         st.caption(" · ".join(plain(fact) for fact in facts))
+    if delivery.replay_of:
+        st.page_link(
+            "screens/delivery.py",
+            label="Open what was replayed",
+            query_params={"delivery": delivery.replay_of},
+        )
     _checklist(view.checks)
     _findings(view.findings)
     _change(view)
+    with st.container(horizontal=True):
+        st.page_link(
+            "screens/webhooks.py",
+            label="Replay",
+            icon=":material/replay:",
+            query_params={"tab": "Replay", "only": delivery.id},
+        )
+        if view.pretty:
+            st.page_link(
+                "screens/webhooks.py",
+                label="Open in the workbench",
+                icon=":material/construction:",
+                query_params={"tab": "Workbench", "from": delivery.id},
+            )
     left, right = st.columns(2)
     with left:
         _raw(view)

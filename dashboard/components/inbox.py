@@ -22,11 +22,14 @@ _AGES = {
     "last 7 days": timedelta(days=7),
 }
 _CURSOR = "at"
+_SHOWN_MISSING = 20
 _SHOWN_VERDICTS = 8
 
 
 def show(console: Console) -> None:
     """Filters, numbers, the list; live while its newest page is shown."""
+    _path(console)
+    _missing(console)
     which, words = _filters(console)
     at = _cursor()
 
@@ -44,6 +47,35 @@ def show(console: Console) -> None:
                 st.info(_nothing(console, is_filtered=bool(words) or at is not None))
 
     live()
+
+
+def _path(console: Console) -> None:
+    if not console.settings.public_url:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(plain(f"LlamaParse reports to {console.settings.public_url}."))
+        is_asked = st.button("Test the way", key="test-path", icon=":material/route:")
+    for hop in console.path_test.run() if is_asked else ():
+        color, icon = ("green", "check_circle") if hop.works else ("red", "cancel")
+        step = f" :gray[{plain(hop.next_step)}]" if hop.next_step else ""
+        st.markdown(f":{color}[:material/{icon}:] **{hop.name}** · {plain(hop.found)}{step}")
+
+
+def _missing(console: Console) -> None:
+    found = console.missing.find()
+    if not found:
+        return
+    noun = "event that was expected" if len(found) == 1 else "events that were expected"
+    with st.expander(f"{len(found)} {noun} did not come", icon=":material/notification_important:"):
+        for one in found[:_SHOWN_MISSING]:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.page_link(
+                    "screens/job.py", label=plain(one.document), query_params={"job": one.job_id}
+                )
+                state = (
+                    "its result was fetched all the same" if one.is_healed else "being asked for"
+                )
+                st.caption(plain(f"{state}. {' '.join(one.causes)}"))
 
 
 def link_to(delivery_id: str) -> str:

@@ -23,7 +23,7 @@ def show(jobs: Sequence[Job], console: Console, actor: Actor) -> None:
         st.caption("Select rows to retry, cancel, parse again or download them.")
         return
     again = [job for job in jobs if job.status in _RETRYABLE]
-    running = [job for job in jobs if not job.status.is_final]
+    running = [job for job in jobs if not job.status.is_settled]
     ready = [job for job in jobs if job.status.has_result]
     with st.container(horizontal=True, key="actions"):
         if again:

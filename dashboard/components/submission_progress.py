@@ -26,7 +26,7 @@ _NEEDS_A_PERSON = {
 
 def show(view: SubmissionView, console: Console, actor: Actor) -> None:
     """Everything about the submission."""
-    done = sum(job.status.is_final for job in view.jobs)
+    done = sum(job.status.is_settled for job in view.jobs)
     failed = [j for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
     now = console.clock()
     words = f"{done} of {len(view.jobs)} finished" + (f", {len(failed)} failed" if failed else "")
@@ -47,12 +47,12 @@ def _urgency(job: Job) -> int:
     """What needs a person first, then what moves, then what is done; each in the order of the files."""
     if job.status in _NEEDS_A_PERSON:
         return 0
-    return 2 if job.status.is_final else 1
+    return 2 if job.status.is_settled else 1
 
 
 def _stage(view: SubmissionView, job: Job, now: datetime) -> str:
     """How far an unfinished document is, and how long documents like it take."""
-    if job.status.is_final:
+    if job.status.is_settled:
         return ""
     words = STAGE_WORDS[view.stages.get(job.id, AttemptStatus.PLANNED)]
     if view.typical is None or job.status is not JobStatus.PARSING:
@@ -70,7 +70,7 @@ def _left(view: SubmissionView, done: int, now: datetime) -> str:
 
 
 def _actions(view: SubmissionView, console: Console, actor: Actor) -> None:
-    open_ids = [job.id for job in view.jobs if not job.status.is_final]
+    open_ids = [job.id for job in view.jobs if not job.status.is_settled]
     failed = [j.id for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
     if failed and st.button(f"Retry {len(failed)} failed", key="retry-failed"):
         console.jobs.retry(failed, actor)

@@ -16,7 +16,9 @@ from core.domain.documents import EngineName, ParsedPage
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
+from core.services.workbench import Draft
 from core.store import jobs, visits
+from core.store.inbox import DeliveryFilter
 from dashboard.components.hostile import harmless
 from dashboard.components.page_strip import mark
 from dashboard.components.tables import tables_of
@@ -270,3 +272,57 @@ def test_a_pasted_link_is_priced_at_its_ceiling(
     app.text_input(key="link-0").set_value("lease.pdf").run()
     _no_traceback(app)
     assert any("This is not a link" in warning.value for warning in app.warning)
+
+
+def test_the_workbench_says_what_an_event_would_do_and_sends_it(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A template with a fault is foretold, sent over HTTP, and its answer shown."""
+    app = open_screen(make_console(), "screens/webhooks.py", tab="Workbench", faults="too old")
+    _no_traceback(app)
+    assert "too long" in _all_text(app)
+    app.button(key="send").click().run()
+    _no_traceback(app)
+    assert any('"stale"' in code.value for code in app.code)
+
+
+def test_a_downstream_is_added_shown_masked_and_switched_off(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """The address of a next stage is never shown in full; its secret once; a private one says why not."""
+    console = make_console()
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    app.text_input[0].set_value("http://127.0.0.1:9/T0/private-part")
+    app.button[0].click().run()
+    _no_traceback(app)
+    assert any("private address" in error.value for error in app.error)
+    trusting = make_console(downstream_private=True)
+    app = open_screen(trusting, "screens/webhooks.py", tab="Downstream")
+    app.text_input[0].set_value("http://127.0.0.1:9/T0/private-part")
+    app.button[0].click().run()
+    _no_traceback(app)
+    assert any(code.value.startswith("whsec_") for code in app.code)
+    app = open_screen(trusting, "screens/webhooks.py", tab="Downstream")
+    shown = _all_text(app)
+    assert "127" in shown
+    assert "private-part" not in shown
+    target = trusting.downstreams.known()[0]
+    app.button(key=f"disable-{target.id}").click().run()
+    assert trusting.downstreams.known()[0].is_disabled
+
+
+def test_replay_shows_what_it_would_do_before_it_does_it(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """The dry run stands above the button; afterwards the outcome of each is listed."""
+    console = make_console()
+    console.workbench.send(
+        console.workbench.crafted(Draft(console.workbench.template("parse.error")))
+    )
+    app = open_screen(console, "screens/webhooks.py", tab="Replay")
+    _no_traceback(app)
+    assert "Dry run over 1" in _all_text(app)
+    app.button(key="replay").click().run()
+    _no_traceback(app)
+    assert len(console.replays.select([], DeliveryFilter())) == 2
+    assert any("What came of it" in head.value for head in app.subheader)

@@ -1,0 +1,123 @@
+"""Who is told of finished jobs, what they were told, and telling them again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.clock import Clock, new_id
+from core.domain.jobs import Actor
+from core.errors import NotAllowed
+from core.pipeline.handoff import again
+from core.store import Store, handoffs
+from core.store.handoffs import Downstream, Handoff, HandoffTry
+from core.webhooks.outbound import check_target, masked
+from core.webhooks.signatures import SigningSecret
+from core.webhooks.standard import generated_secret
+
+__all__ = ["DownstreamView", "Downstreams", "HandoffView"]
+
+_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DownstreamView:
+    """A downstream as it may be shown: its address masked, its secret by fingerprint."""
+
+    id: str
+    shown: str
+    fingerprint: str
+    actor: str
+    is_failing: bool
+    disabled_reason: str
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it is not told any more."""
+        return bool(self.disabled_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffView:
+    """One event for one downstream, with every request that was made for it."""
+
+    handoff: Handoff
+    shown: str
+    tries: tuple[HandoffTry, ...]
+
+
+class Downstreams:
+    """Reads and mutations around downstreams."""
+
+    def __init__(self, store: Store, *, allow_private: bool, clock: Clock) -> None:
+        self._store = store
+        self._allow_private = allow_private
+        self._clock = clock
+
+    def add(self, url: str, actor: Actor) -> str:
+        """Tell this address of finished jobs from now on; its new secret, which is shown only once.
+
+        Raises ``NotAllowed`` for an address that is none, is private, or is told already.
+        """
+        url = url.strip()
+        check_target(url, allow_private=self._allow_private)
+        secret = generated_secret()
+        now = self._clock()
+        with self._store.write() as tx:
+            known = handoffs.downstreams(tx)
+            if any(one.url == url for one in known):
+                raise NotAllowed(f"{masked(url)} is there already.", "Enable or use it.")
+            if len(known) >= _MOST:
+                raise NotAllowed(f"There are {_MOST} downstreams already.")
+            handoffs.add_downstream(tx, Downstream(new_id("dwn"), url, secret, str(actor), now))
+        return secret
+
+    def enable(self, downstream_id: str) -> None:
+        """Tell it again. Raises ``NotFound``."""
+        with self._store.write() as tx:
+            handoffs.update_downstream(
+                tx, downstream_id, disabled_at=None, disabled_reason="", failing_since=None
+            )
+
+    def disable(self, downstream_id: str, actor: Actor) -> None:
+        """Tell it no more; what is on its way to it is given up. Raises ``NotFound``."""
+        reason = f"Disabled by {actor}."
+        with self._store.write() as tx:
+            handoffs.update_downstream(
+                tx, downstream_id, disabled_at=self._clock(), disabled_reason=reason
+            )
+
+    def known(self) -> tuple[DownstreamView, ...]:
+        """All of them, oldest first."""
+        with self._store.read() as tx:
+            return tuple(_view(one) for one in handoffs.downstreams(tx))
+
+    def latest(self) -> tuple[HandoffView, ...]:
+        """The newest events, without their requests."""
+        with self._store.read() as tx:
+            shown = {one.id: masked(one.url) for one in handoffs.downstreams(tx)}
+            found = handoffs.latest(tx)
+        return tuple(HandoffView(one, shown.get(one.downstream_id, "–"), ()) for one in found)
+
+    def view(self, handoff_id: str) -> HandoffView:
+        """One event with every request. Raises ``NotFound``."""
+        with self._store.read() as tx:
+            found = handoffs.handoff(tx, handoff_id)
+            target = handoffs.downstream(tx, found.downstream_id)
+            return HandoffView(found, masked(target.url), handoffs.tries(tx, handoff_id))
+
+    def replay(self, handoff_ids: Sequence[str], actor: Actor) -> tuple[Handoff, ...]:
+        """Send these messages once more, under their old ids. Raises ``NotFound``, ``NotAllowed``."""
+        now = self._clock()
+        with self._store.write() as tx:
+            old = [handoffs.handoff(tx, one) for one in handoff_ids]
+            return tuple(again(tx, one, actor, now) for one in old)
+
+
+def _view(one: Downstream) -> DownstreamView:
+    return DownstreamView(
+        id=one.id,
+        shown=masked(one.url),
+        fingerprint=SigningSecret("downstream", one.secret).fingerprint,
+        actor=one.actor,
+        is_failing=one.failing_since is not None,
+        disabled_reason=one.disabled_reason,
+    )

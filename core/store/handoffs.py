@@ -1,0 +1,210 @@
+"""Downstreams and what is handed to them: an outbox, written with the change that it tells about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from core.errors import NotFound
+from core.store.engine import Transaction
+from core.store.tables import DownstreamRow, HandoffRow, HandoffTryRow
+
+__all__ = [
+    "Downstream",
+    "Handoff",
+    "HandoffTry",
+    "active",
+    "add",
+    "add_downstream",
+    "claim_due",
+    "downstream",
+    "downstreams",
+    "handoff",
+    "latest",
+    "of_job",
+    "record_try",
+    "tries",
+    "update_downstream",
+]
+
+PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Downstream:
+    """Who is told of finished jobs."""
+
+    id: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    actor: str
+    created_at: datetime
+    failing_since: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """One event for one downstream. ``status`` is ``pending``, ``delivered`` or ``failed``."""
+
+    id: str
+    message_id: str
+    downstream_id: str
+    job_id: str
+    generation: int
+    event_type: str
+    body: bytes
+    status: str
+    created_at: datetime
+    next_at: datetime | None
+    tries: int = 0
+    finished_at: datetime | None = None
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffTry:
+    """One request and its answer."""
+
+    number: int
+    at: datetime
+    status: int | None
+    answer: str
+    error: str
+    took_ms: float
+
+
+def add_downstream(tx: Transaction, new: Downstream) -> None:
+    """Have it told from now on."""
+    tx.add(DownstreamRow(**{name: getattr(new, name) for name in Downstream.__slots__}))
+    tx.flush()
+
+
+def downstreams(tx: Transaction) -> tuple[Downstream, ...]:
+    """All of them, disabled ones too, oldest first."""
+    rows = tx.exec(select(DownstreamRow).order_by(col(DownstreamRow.created_at)))
+    return tuple(_downstream(row) for row in rows)
+
+
+def active(tx: Transaction) -> tuple[Downstream, ...]:
+    """Those that are told."""
+    return tuple(d for d in downstreams(tx) if d.disabled_at is None)
+
+
+def downstream(tx: Transaction, downstream_id: str) -> Downstream:
+    """One of them. Raises ``NotFound``."""
+    row = tx.get(DownstreamRow, downstream_id)
+    if row is None:
+        raise NotFound("downstream", downstream_id)
+    return _downstream(row)
+
+
+def update_downstream(tx: Transaction, downstream_id: str, **facts: object) -> None:
+    """Change what is known of it."""
+    row = tx.get(DownstreamRow, downstream_id)
+    if row is None:
+        raise NotFound("downstream", downstream_id)
+    for name, value in facts.items():
+        setattr(row, name, value)
+    tx.add(row)
+    tx.flush()
+
+
+def add(tx: Transaction, new: Sequence[Handoff]) -> None:
+    """Put events into the outbox."""
+    tx.add_all(HandoffRow(**{n: getattr(one, n) for n in Handoff.__slots__}) for one in new)
+    tx.flush()
+
+
+def claim_due(
+    tx: Transaction, now: datetime, lease: timedelta, *, limit: int = 20
+) -> tuple[Handoff, ...]:
+    """What is to be sent now; nobody else gets it until the lease has run out."""
+    query = (
+        select(HandoffRow)
+        .where(HandoffRow.status == PENDING, col(HandoffRow.next_at) <= now)
+        .order_by(col(HandoffRow.next_at))
+        .limit(limit)
+    )
+    if tx.get_bind().dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    rows = list(tx.exec(query))
+    for row in rows:
+        row.next_at = now + lease
+        tx.add(row)
+    tx.flush()
+    return tuple(_handoff(row) for row in rows)
+
+
+def record_try(  # noqa: PLR0913 - what was tried and what follows
+    tx: Transaction,
+    handoff_id: str,
+    tried: HandoffTry,
+    *,
+    status: str,
+    next_at: datetime | None,
+    at: datetime,
+) -> bool:
+    """Write down one request; False when the event was finished by somebody else meanwhile."""
+    changed = tx.execute(
+        update(HandoffRow)
+        .where(col(HandoffRow.id) == handoff_id, col(HandoffRow.status) == PENDING)
+        .values(
+            status=status,
+            next_at=next_at,
+            tries=tried.number,
+            finished_at=None if status == PENDING else at,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    facts = {name: getattr(tried, name) for name in HandoffTry.__slots__}
+    tx.add(HandoffTryRow(handoff_id=handoff_id, **facts))
+    tx.flush()
+    tx.expire_all()
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def handoff(tx: Transaction, handoff_id: str) -> Handoff:
+    """One event. Raises ``NotFound``."""
+    row = tx.get(HandoffRow, handoff_id)
+    if row is None:
+        raise NotFound("hand-off", handoff_id)
+    return _handoff(row)
+
+
+def of_job(tx: Transaction, job_id: str, generation: int) -> tuple[Handoff, ...]:
+    """What is handed on about one run of a job."""
+    query = select(HandoffRow).where(
+        HandoffRow.job_id == job_id, HandoffRow.generation == generation
+    )
+    return tuple(_handoff(row) for row in tx.exec(query))
+
+
+def latest(tx: Transaction, *, limit: int = 100) -> tuple[Handoff, ...]:
+    """The newest events."""
+    query = select(HandoffRow).order_by(col(HandoffRow.created_at).desc()).limit(limit)
+    return tuple(_handoff(row) for row in tx.exec(query))
+
+
+def tries(tx: Transaction, handoff_id: str) -> tuple[HandoffTry, ...]:
+    """Every request for one event, in order."""
+    query = (
+        select(HandoffTryRow)
+        .where(HandoffTryRow.handoff_id == handoff_id)
+        .order_by(col(HandoffTryRow.id))
+    )
+    return tuple(
+        HandoffTry(**{name: getattr(row, name) for name in HandoffTry.__slots__})
+        for row in tx.exec(query)
+    )
+
+
+def _downstream(row: DownstreamRow) -> Downstream:
+    return Downstream(**{name: getattr(row, name) for name in Downstream.__slots__})
+
+
+def _handoff(row: HandoffRow) -> Handoff:
+    return Handoff(**{name: getattr(row, name) for name in Handoff.__slots__})

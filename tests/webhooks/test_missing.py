@@ -1,0 +1,84 @@
+"""Events that do not come are noticed, the job goes on, and the likely cause is named."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from starlette.applications import Starlette
+
+from core.api import ingress_app
+from core.clock import utc_now
+from core.console import Console
+from core.domain.jobs import JobStatus
+from core.serving import Served
+from core.settings import Settings
+from core.simulator import SimulatorConfig
+from core.store.tables import AttemptRow
+from tests.factories import finished, submitted
+from tests.webhooks.conftest import Door, an_event
+
+Knock = Callable[..., Door]
+
+
+def test_a_job_whose_event_is_lost_finishes_and_is_named(
+    make_console: Callable[..., Console],
+) -> None:
+    """With every webhook lost the job is polled to its end, and listed as one whose event never came."""
+    console = make_console(
+        worker=True, simulator=SimulatorConfig(faults=("webhook_lost=1",), pending_s=0.1)
+    )
+    job = finished(console, submitted(console, {"a.txt": b"words"}).id).jobs[0]
+    assert job.status is JobStatus.COMPLETE
+    console.clock = console.missing._clock = lambda: utc_now() + timedelta(minutes=10)
+    (found,) = console.missing.find()
+    assert (found.job_id, found.is_healed) == (job.id, True)
+    assert found.causes
+
+
+def test_a_refused_delivery_is_named_as_the_cause(knock: Knock) -> None:
+    """When the event came and was refused, that refusal is the first cause."""
+    door = knock()
+    job_id = submitted(door.console, {"a.txt": b"a"}).job_ids[0]
+    attempt_id = door.console.jobs.view(job_id).attempts[0].id
+    with door.console.store.write() as tx:
+        row = tx.get(AttemptRow, attempt_id)
+        assert row is not None
+        row.status, row.vendor_job_id, row.webhook_expected = "running", "pjb-7", True
+        row.submitted_at = utc_now() - timedelta(minutes=5)
+        tx.add(row)
+    refused = door.send(an_event(job="pjb-7"), secret="wrong").json()["delivery_id"]
+    (found,) = door.console.missing.find()
+    assert refused in found.causes[0]
+    assert not found.is_healed
+    door.send(an_event("came", job="pjb-7"))
+    assert door.console.missing.find() == ()
+
+
+def test_the_way_to_the_public_address_is_tested_hop_by_hop(
+    knock: Knock, make_console: Callable[..., Console]
+) -> None:
+    """A good way ends with the event on record; a broken one names the hop and what to do."""
+    door = knock()
+    with Served(ingress_app(door.console)) as served:
+        hops = make_console(public_url=served.url).path_test.run()
+        assert [h.name for h in hops if h.works] == ["configured", "name", "connection", "event"]
+    with Served(Starlette()) as elsewhere:
+        last = make_console(public_url=elsewhere.url).path_test.run()[-1]
+        assert (last.name, last.works, "404" in last.found) == ("event", False, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "hop"),
+    [
+        (None, "configured"),
+        ("http://does-not-exist.invalid", "name"),
+        ("http://127.0.0.1:1", "connection"),
+    ],
+)
+def test_a_broken_way_names_the_hop(
+    make_console: Callable[..., Console], url: str | None, hop: str
+) -> None:
+    """The first hop that does not work is the last in the report, with what to do."""
+    last = make_console(public_url=url).path_test.run()[-1]
+    assert (last.name, last.works, bool(last.next_step)) == (hop, False, True)
+    assert Settings.load({"public_url": url}).public_url == url
