@@ -213,8 +213,8 @@ def test_without_a_key_only_the_pages_meant_for_llamaparse_are_provisional() -> 
 
 def test_over_a_limit_the_team_decides_whether_the_local_engine_helps() -> None:
     """What would pass a limit stays here where the rules allow it, and is planned in full where not."""
-    cent = (LimitUse(Limit(Window.DAY, Unit.USD, 10_000), 0, 0),)
-    assert "today's limit" in _mixed(limits=cent).reason
+    cent = (LimitUse(Limit(Window.DAY, Unit.USD, 100_000), 0, 90_000),)
+    assert "limit" in _mixed(limits=cent).reason
     assert _mixed(limits=cent).is_provisional
     strict = RoutePolicy(HybridPolicy.ECONOMY)
     assert _mixed(limits=cent, policy=strict).credits == 16
