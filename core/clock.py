@@ -1,6 +1,7 @@
 """Time and identity, passed in so that tests can move the one and predict the other."""
 
-import uuid
+import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,6 +15,31 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _Randomness:
+    """Random bytes of the system, fetched for many ids at once.
+
+    Each fetch lets go of the interpreter, and under load it takes long to get it back. A forked process
+    never repeats its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = b""
+        self._pid = 0
+
+    def take(self, count: int) -> bytes:
+        """So many bytes, handed out once. Thread-safe."""
+        with self._lock:
+            if self._pid != os.getpid() or len(self._left) < count:
+                self._left, self._pid = os.urandom(_AT_ONCE), os.getpid()
+            taken, self._left = self._left[:count], self._left[count:]
+            return taken
+
+
+_AT_ONCE, _ID_BYTES = 1000, 10
+_randomness = _Randomness()
+
+
 def new_id(prefix: str) -> str:
     """A new identifier such as ``job-3f2a…``: unique, unguessable, safe in file names and URLs."""
-    return f"{prefix}-{uuid.uuid4().hex[:20]}"
+    return f"{prefix}-{_randomness.take(_ID_BYTES).hex()}"

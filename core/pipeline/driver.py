@@ -280,9 +280,8 @@ class Driver:
                 attempt.id,
                 AttemptStatus.SUBMITTING,
                 SYSTEM,
-                "intent recorded",
+                f"intent recorded, version {version}" if version else "intent recorded",
                 now,
-                detail={"version": version} if version else None,
                 webhook_secret=self._signs_with(job, attempt),
                 version=version,
             )

@@ -75,8 +75,8 @@ def _tables(view: JobView, number: int, found: list[pd.DataFrame]) -> None:
 
 def _picture(view: JobView, console: Console, number: int) -> None:
     if view.document is not None and view.document.source_url:
-        link = plain(shown_link(view.document.source_url))
-        st.caption(f"LlamaParse fetched this document from {link}; there is no copy here to show.")
+        st.caption("LlamaParse fetched this document from its link; there is no copy here to show.")
+        st.code(shown_link(view.document.source_url), language=None, wrap_lines=True)
         return
     if view.document is None or view.document.media_type != "application/pdf":
         st.caption("There is no picture for this type of document.")

@@ -26,7 +26,7 @@ def show(quote: Quote) -> None:
         {
             "document": line.upload.name,
             "pages": line.upload.document.page_count,
-            "need OCR": len(line.upload.document.pages_needing_ocr) if line.will_parse else None,
+            "need OCR": _needing_ocr(line),
             "plan": _plan(line, quote.mode),
             "credits": line.credits if line.will_parse else 0,
             "price": money(line.usd) if line.will_parse else "$0.00",
@@ -54,6 +54,12 @@ def reasons(quote: Quote) -> list[str]:
         for line in quote.parsable
         if line.plan is not None and (len(line.plan.attempts) > 1 or line.plan.is_provisional)
     ]
+
+
+def _needing_ocr(line: QuoteLine) -> int | None:
+    """How many pages; None where nobody knows before it is parsed."""
+    document = line.upload.document
+    return len(document.pages_needing_ocr) if line.will_parse and document.page_count else None
 
 
 def tier_prices(quote: Quote) -> str:

@@ -24,7 +24,8 @@ def engine_job_of(job: WireJob) -> EngineJob:
     if said.status is not EngineStatus.FAILED:
         return said
     failure = job_failure(job.error_message)
-    vendor = f" LlamaParse said: {job.error_message[:_MESSAGE_LIMIT]}" if job.error_message else ""
+    words = job.error_message[:_MESSAGE_LIMIT].strip().rstrip(".")
+    vendor = f" LlamaParse said: {words}." if words else ""
     return replace(
         said,
         error_code=failure.code,
