@@ -4,16 +4,10 @@ import io
 import json
 from itertools import chain
 
-from bench import client, local_engine, money, overview, pipeline, webhooks
+from bench import client, local_engine, money, overview, pipeline, routing, webhooks
 from core.telemetry import configure_logs
 
 configure_logs(io.StringIO())
-for figure in chain(
-    local_engine.run(),
-    overview.run(),
-    pipeline.run(),
-    client.run(),
-    webhooks.run(),
-    money.run(),
-):
+rooms = (local_engine, overview, pipeline, client, webhooks, money, routing)
+for figure in chain.from_iterable(room.run() for room in rooms):
     print(json.dumps(figure), flush=True)

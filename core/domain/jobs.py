@@ -103,8 +103,10 @@ the body was sent): the intent is withdrawn and may be made again.
 
 JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _J.UPLOADED: frozenset({_J.PARSE_QUEUED, _J.HELD, _J.CANCELLED}),
-    _J.PARSE_QUEUED: frozenset({_J.PARSING, _J.HELD, _J.FAILED_PARSE, _J.CANCELLED}),
-    _J.HELD: frozenset({_J.PARSE_QUEUED, _J.CANCELLED}),
+    _J.PARSE_QUEUED: frozenset(
+        {_J.PARSING, _J.HELD, _J.FAILED_PARSE, _J.CANCELLED, _J.COMPLETE, _J.PARTLY_PARSED}
+    ),
+    _J.HELD: frozenset({_J.PARSE_QUEUED, _J.CANCELLED, _J.COMPLETE, _J.PARTLY_PARSED}),
     _J.PARSING: frozenset(
         {_J.PARSED, _J.PARTLY_PARSED, _J.FAILED_PARSE, _J.CANCELLED, _J.HELD, _J.PARSE_QUEUED}
     ),
@@ -116,7 +118,10 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _J.FAILED_HANDOFF: frozenset({_J.HANDING_OFF, _J.PARSE_QUEUED, _J.HELD}),
     _J.CANCELLED: frozenset({_J.PARSE_QUEUED, _J.HELD}),
 }
-"""What may follow; out of a final state only by a named person (a retry or a re-parse)."""
+"""What may follow; out of a final state only by a named person (a retry or a re-parse).
+
+What waits to be parsed again may go back to the result it has.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,7 @@ class Attempt:
     cancel_requested_by: str = ""
     version: str = ""
     retry_of: str = ""
+    is_provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """Which engine parses which page, decided from facts alone."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.domain.documents import EngineName
-from core.domain.money import Price, Tier
+from core.domain.budgets import EVERYTHING, Ask, LimitUse, refusal_of
+from core.domain.documents import EngineName, PageClass, PageProfile, page_class, page_ranges
+from core.domain.money import Price, Tier, usd_to_micros
+from core.domain.route_policy import LOCAL, HybridPolicy, RoutePolicy
 
 __all__ = ["MAX_PAGES_UNKNOWN", "Mode", "PlannedAttempt", "RouteFacts", "RoutePlan", "plan_route"]
 
@@ -20,10 +23,20 @@ class Mode(StrEnum):
 MAX_PAGES_UNKNOWN = 1000
 """What a document of unknown length is priced at, and the most pages of it that are ordered."""
 
+_TIERS = list(Tier)
+_NO_KEY = "LlamaParse has no key"
+
 
 @dataclass(frozen=True, slots=True)
 class RouteFacts:
-    """All that ``plan_route`` looks at."""
+    """All that ``plan_route`` looks at.
+
+    ``pages`` are the profiles of the whole document, empty when it was not looked into.
+    ``vendor_trouble`` says in words why LlamaParse cannot be used now (its breaker, a hold); empty
+    when it can. ``local_takes_it`` says whether the local engine reads this kind of file at all.
+    ``limits`` are those in force and what is used of them, of which
+    those for these ``scopes`` count.
+    """
 
     mode: Mode
     tier: Tier
@@ -32,6 +45,12 @@ class RouteFacts:
     target_pages: tuple[int, ...] = ()
     vendor_is_configured: bool = True
     max_pages: int = MAX_PAGES_UNKNOWN
+    pages: tuple[PageProfile, ...] = ()
+    policy: RoutePolicy = field(default=RoutePolicy())
+    vendor_trouble: str = ""
+    local_takes_it: bool = True
+    limits: tuple[LimitUse, ...] = ()
+    scopes: tuple[str, ...] = (EVERYTHING,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +61,8 @@ class PlannedAttempt:
     tier: Tier
     target_pages: tuple[int, ...]
     credits: int
+    reason: str = ""
+    is_provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +71,138 @@ class RoutePlan:
 
     attempts: tuple[PlannedAttempt, ...]
     reason: str
-    is_provisional: bool = False
 
     @property
     def credits(self) -> int:
         """The sum over the attempts."""
         return sum(attempt.credits for attempt in self.attempts)
 
+    @property
+    def is_provisional(self) -> bool:
+        """Whether some page of it is a stand-in for LlamaParse."""
+        return any(attempt.is_provisional for attempt in self.attempts)
+
 
 def plan_route(facts: RouteFacts) -> RoutePlan:
-    """The plan for one document.
+    """The plan for one document: every page with one engine at one tier.
 
-    ``real`` and ``mock`` go to LlamaParse (mock: its simulator) and nowhere else; ``hybrid`` goes to
-    LlamaParse, or to the local engine, marked provisional, while no key is configured. A document
-    whose page count is unknown is priced at ``max_pages``, so that a quote is never too low.
+    ``real`` and ``mock`` go to LlamaParse (mock: its simulator) and nowhere else. ``hybrid`` goes to
+    LlamaParse, or under the economy policy page by page to the cheapest that suffices, never dearer
+    than the tier that was asked for. Where LlamaParse cannot be used, the local engine stands in for
+    it, provisionally; pages that are local by policy are final. A document whose page count is
+    unknown is priced at ``max_pages``, so that a quote is never too low.
     """
-    pages = len(facts.target_pages) or facts.page_count or facts.max_pages
-    if facts.mode is Mode.HYBRID and not facts.vendor_is_configured:
-        local = PlannedAttempt(EngineName.LOCAL, facts.tier, facts.target_pages, 0)
+    if facts.mode is not Mode.HYBRID:
+        where = "the simulator" if facts.mode is Mode.MOCK else "LlamaParse"
         return RoutePlan(
-            (local,), "LlamaParse has no key, so the local engine stands in.", is_provisional=True
+            (_vendor(facts, facts.tier, facts.target_pages),),
+            f"All pages go to {where}, tier {_words(facts.tier)}.",
         )
-    credits_ = facts.price.credits(facts.tier, pages)
-    vendor = PlannedAttempt(EngineName.LLAMAPARSE, facts.tier, facts.target_pages, credits_)
-    where = "the simulator" if facts.mode is Mode.MOCK else "LlamaParse"
+    plan = _economy(facts) if facts.policy.hybrid is HybridPolicy.ECONOMY else _fallback(facts)
+    trouble = _trouble(facts, plan)
+    return _with_stand_ins(plan, trouble) if trouble else plan
+
+
+def _fallback(facts: RouteFacts) -> RoutePlan:
     return RoutePlan(
-        (vendor,), f"All pages go to {where}, tier {facts.tier.value.replace('_', ' ')}."
+        (_vendor(facts, facts.tier, facts.target_pages),),
+        f"All pages go to LlamaParse, tier {_words(facts.tier)}.",
     )
+
+
+def _economy(facts: RouteFacts) -> RoutePlan:
+    wanted = facts.target_pages or tuple(page.number for page in facts.pages)
+    known = {page.number: page for page in facts.pages}
+    if not known or not set(wanted) <= set(known):
+        plan = _fallback(facts)
+        return RoutePlan(plan.attempts, f"What is on its pages is not known. {plan.reason}")
+    routes: dict[Tier | None, dict[PageClass, list[int]]] = {}
+    for number in wanted:
+        kind = page_class(known[number], facts.policy.thresholds)
+        tier = _tier_for(known[number], kind, facts)
+        routes.setdefault(tier, {}).setdefault(kind, []).append(number)
+    is_whole = len(routes) == 1
+    attempts = tuple(
+        _attempt(facts, tier, routes[tier], is_whole=is_whole)
+        for tier in (LOCAL, *_TIERS)
+        if tier in routes
+    )
+    return RoutePlan(attempts, " ".join(attempt.reason for attempt in attempts))
+
+
+def _tier_for(page: PageProfile, kind: PageClass, facts: RouteFacts) -> Tier | None:
+    table = facts.policy.table
+    tier = table[kind]
+    if tier is LOCAL and page.needs_ocr:
+        tier = table[PageClass.SCAN]
+    return tier and min(tier, facts.tier, key=_TIERS.index)
+
+
+def _attempt(
+    facts: RouteFacts,
+    tier: Tier | None,
+    kinds: Mapping[PageClass, Sequence[int]],
+    *,
+    is_whole: bool,
+) -> PlannedAttempt:
+    numbers = tuple(sorted(number for found in kinds.values() for number in found))
+    pages = facts.target_pages if is_whole else numbers
+    what = ", ".join(kind.value for kind in PageClass if kind in kinds)
+    named = f"{'Page' if len(numbers) == 1 else 'Pages'} {page_ranges(numbers)} ({what})"
+    if tier is LOCAL:
+        reason = f"{named}: local engine, free."
+        return PlannedAttempt(EngineName.LOCAL, facts.tier, pages, 0, reason)
+    return PlannedAttempt(
+        EngineName.LLAMAPARSE,
+        tier,
+        pages,
+        facts.price.credits(tier, len(numbers)),
+        f"{named}: LlamaParse, {_words(tier)}.",
+    )
+
+
+def _vendor(facts: RouteFacts, tier: Tier, target_pages: tuple[int, ...]) -> PlannedAttempt:
+    pages = len(target_pages) or facts.page_count or facts.max_pages
+    credits_ = facts.price.credits(tier, pages)
+    return PlannedAttempt(EngineName.LLAMAPARSE, tier, target_pages, credits_)
+
+
+def _trouble(facts: RouteFacts, plan: RoutePlan) -> str:
+    """Why what the plan sends to LlamaParse cannot be sent; empty when it can, or need not be."""
+    submits = sum(attempt.engine is EngineName.LLAMAPARSE for attempt in plan.attempts)
+    if not submits:
+        return ""
+    if not facts.vendor_is_configured:
+        return _NO_KEY
+    if not facts.local_takes_it:
+        # waiting for LlamaParse is better than a stand-in that cannot be made
+        return ""
+    if facts.vendor_trouble:
+        return facts.vendor_trouble.rstrip(".")
+    if facts.policy.local_over_limit:
+        micros = usd_to_micros(facts.price.usd(plan.credits))
+        refusal = refusal_of(facts.limits, Ask(micros, submits, facts.scopes))
+        return refusal.words.rstrip(".") if refusal is not None else ""
+    return ""
+
+
+def _with_stand_ins(plan: RoutePlan, trouble: str) -> RoutePlan:
+    attempts = tuple(
+        attempt
+        if attempt.engine is EngineName.LOCAL
+        else PlannedAttempt(
+            EngineName.LOCAL,
+            attempt.tier,
+            attempt.target_pages,
+            0,
+            f"{trouble}, so the local engine stands in for LlamaParse.",
+            is_provisional=True,
+        )
+        for attempt in plan.attempts
+    )
+    reasons = dict.fromkeys(attempt.reason for attempt in attempts)
+    return RoutePlan(attempts, " ".join(reasons))
+
+
+def _words(tier: Tier) -> str:
+    return tier.value.replace("_", " ")

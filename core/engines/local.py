@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,9 +26,11 @@ from core.engines.office import declared_pages
 from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
 from core.engines.readers import Broken, Readers, TooSlow
 from core.engines.reading import Purpose, ReadPage
+from core.engines.registry import EngineCard
 from core.engines.sniff import PDF, extension_of, media_type_of, named_type
 from core.engines.texts import TEXT_TYPES, read_text
 from core.errors import DocumentRefused, RefusalReason
+from core.samples import pdf_of_text
 
 __all__ = ["LocalEngine"]
 
@@ -109,6 +112,14 @@ class LocalEngine:
                 _R.NO_PAGES, "The PDF has no pages.", "Check that it is the right file."
             )
         return tuple(_page_profile(page) for page in found)
+
+    def text_layer(self, path: Path) -> dict[int, str]:
+        """The text of each page of a PDF that has a sound text layer; raises ``DocumentRefused``."""
+        media_type = media_type_of(path, path.name)
+        if media_type != PDF:
+            return {}
+        found = self._pages(self._lookers, path, media_type, Purpose("text"))
+        return {p.page_num: p.text for p in found if not (p.complexity and p.complexity.needs_ocr)}
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -205,6 +216,44 @@ class LocalEngine:
 
     async def close(self) -> None:
         """The workers are shared with the rest of the process, which ends them."""
+
+    # -- what it says of itself -------------------------------------------------------------------
+
+    def card(self) -> EngineCard:
+        """Its card: free, one way to read, and what this machine has converters for."""
+        return EngineCard(
+            name=self.name,
+            title="Local engine",
+            takes=self.takes,
+            tiers=(),
+            page_ranges=True,
+            languages="any in a text layer; English by OCR"
+            if self._tessdata
+            else "any in a text layer",
+            credits=lambda _price, _tier, _pages: 0,
+            probe=self.probe,
+        )
+
+    def takes(self, media_type: str) -> bool:
+        """Whether documents of this type can be read on this machine."""
+        try:
+            self._need_converter(media_type)
+        except DocumentRefused:
+            return False
+        return (
+            media_type == PDF
+            or media_type in TEXT_TYPES
+            or media_type.startswith(("image/", *_OFFICE_PREFIXES))
+        )
+
+    async def probe(self) -> float:
+        """Seconds that a page of text takes. Raises ``DocumentRefused``."""
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="parsedeck-") as folder:
+            path = Path(folder) / "probe.pdf"
+            path.write_bytes(pdf_of_text(["Probe"]))
+            await self.read(path, path.name)
+        return time.perf_counter() - began
 
     # -- this machine -----------------------------------------------------------------------------
 
@@ -308,6 +357,8 @@ def _page_profile(page: ReadPage) -> PageProfile:
         needs_ocr=bool(facts and facts.needs_ocr),
         is_complex=bool(layout),
         reasons=(*(tuple(facts.reasons) if facts else ()), *layout),
+        columns=facts.layout.column_count if facts and facts.layout else None,
+        figure_share=round(facts.layout.figure_coverage, 3) if facts and facts.layout else None,
     )
 
 

@@ -131,6 +131,7 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
         created_at=now,
         estimated_credits=failed.estimated_credits,
         retry_of=failed.id,
+        is_provisional=failed.is_provisional,
     )
     refused = _reserve(tx, job, (retry,), rules, RETRY_RULE, now, in_turn=True)
     if refused is not None:
@@ -182,11 +183,12 @@ def _open(tx: Transaction, job: Job, actor: Actor, now: datetime) -> tuple[Attem
             status=AttemptStatus.PLANNED,
             created_at=now,
             estimated_credits=planned.credits,
+            is_provisional=planned.is_provisional,
         )
         for number, planned in enumerate(job.plan.attempts, start=1)
     )
-    for attempt in opened:
-        jobs.add_attempt(tx, attempt, actor, job.plan.reason)
+    for attempt, planned in zip(opened, job.plan.attempts, strict=True):
+        jobs.add_attempt(tx, attempt, actor, planned.reason or job.plan.reason)
     return opened
 
 

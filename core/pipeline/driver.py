@@ -5,7 +5,7 @@ at any point, a second worker and an upgrade all end the same way: somebody look
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -19,10 +19,10 @@ from core.domain.jobs import (
     AttemptStatus,
     Job,
     JobStatus,
-    job_status_of,
     newest_tries,
 )
 from core.domain.money import Tier, usd_from_micros
+from core.domain.quality import with_receipt
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.engines.protocol import (
     Content,
@@ -35,7 +35,8 @@ from core.engines.protocol import (
 from core.errors import ConsoleError, NotAllowed, UpstreamError, UpstreamKind
 from core.pipeline.admission import Rules, open_retry
 from core.pipeline.handoff import begin
-from core.pipeline.results import dump, load, merge
+from core.pipeline.results import dump, load
+from core.pipeline.stand_ins import as_provisional, open_stand_ins, outcome_of
 from core.store import Store, Transaction, alerts, deliveries, documents, jobs, ledger, prices
 from core.telemetry import correlated, log
 from core.webhooks.signatures import SigningSecret
@@ -107,6 +108,18 @@ class Resources:
     concurrency: int
     clock: Clock
     close_engines: Callable[[], Any] = field(default=lambda: None)
+    gate: Callable[[Mode, EngineName], str] = field(default=lambda _mode, _engine: "")
+    """May a document be sent now: empty, or why not."""
+    stands_in: Callable[[Job], bool] = field(default=lambda _job: True)
+    """Whether the local engine can read a job's document, should it have to stand in."""
+    paused: Callable[[float], object] = field(default=lambda _seconds: None)
+    """Hears for how many seconds the vendor asked not to be called."""
+    room: Callable[[int], int] = field(default=lambda _at_most: 0)
+    """How many of the jobs that wait for the vendor may be let go now."""
+    text_layer: Callable[[Job], Mapping[int, str]] = field(default=lambda _job: {})
+    """The text of a job's document by page, where the page has a sound text layer."""
+    also_care: Callable[[], None] = field(default=lambda: None)
+    """What else is done in each round of the care."""
 
 
 class Driver:
@@ -138,7 +151,7 @@ class Driver:
         with correlated(job.correlation_id, job_id=job.id, attempt_id=attempt.id):
             match attempt.status:
                 case AttemptStatus.RESERVED:
-                    return await self._submit(job, attempt)
+                    return await self._begin_or_wait(job, attempt)
                 case AttemptStatus.SUBMITTING:
                     return await self._doubt(job, attempt, "the process ended while it was sending")
                 case AttemptStatus.UNKNOWN:
@@ -152,7 +165,15 @@ class Driver:
 
     async def conclude(self, job_id: str, generation: int) -> str:
         """Give the job the status that follows from its attempts; its result, when it has one."""
+        for attempt_id in await asyncio.to_thread(self._stand_ins, job_id, generation):
+            await self._to_its_end(attempt_id)
         return await asyncio.to_thread(self._conclude, job_id, generation)
+
+    async def _to_its_end(self, attempt_id: str) -> None:
+        wait_s = await self.advance(attempt_id)
+        while wait_s is not None:
+            await asyncio.sleep(wait_s)
+            wait_s = await self.advance(attempt_id)
 
     async def give_up(self, attempt_id: str, what: str) -> None:
         """End an attempt that met the same unexpected error again and again."""
@@ -163,6 +184,12 @@ class Driver:
             )
 
     # -- reserved ---------------------------------------------------------------------------------
+
+    async def _begin_or_wait(self, job: Job, attempt: Attempt) -> float | None:
+        closed = await asyncio.to_thread(self._r.gate, job.mode, attempt.engine)
+        if closed and not attempt.cancel_requested_by:
+            return await self._closed(job, attempt, closed)
+        return await self._submit(job, attempt)
 
     async def _submit(
         self, job: Job, attempt: Attempt, owner_before: str | None = None
@@ -205,6 +232,24 @@ class Driver:
             return known
         await self._wait_for_turn(job, await engine.turn())
         return await engine.ask_version(tier)
+
+    async def _closed(self, job: Job, attempt: Attempt, why: str) -> float | None:
+        """LlamaParse cannot be used now: the job waits, or in HYBRID goes on here if it can."""
+        if job.mode is Mode.HYBRID and await asyncio.to_thread(self._r.stands_in, job):
+            await asyncio.to_thread(self._begin, job, why)
+            step = "Parse it again when LlamaParse is back, if it matters."
+            return await self._fail(job, attempt, "unavailable", why, step)
+        step = "It goes on by itself when LlamaParse can be used again."
+        error = UpstreamError(UpstreamKind.CONNECTION, why, step)
+        await asyncio.to_thread(self._hold, job, attempt, error)
+        return None
+
+    def _begin(self, job: Job, cause: str) -> None:
+        with self._r.store.write() as tx:
+            if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
+                jobs.change_job(
+                    tx, job.id, JobStatus.PARSING, SYSTEM, cause, self._r.clock(), reason=""
+                )
 
     async def _wait_for_turn(self, job: Job, wait_s: float) -> None:
         if wait_s <= 0:
@@ -308,7 +353,12 @@ class Driver:
     async def _not_taken(self, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
         if error.outcome_unknown:
             return await self._doubt(job, attempt, error.what)
+        if error.retry_after_s:
+            self._r.paused(error.retry_after_s)
         if error.kind in _STALLING:
+            if job.mode is Mode.HYBRID and await asyncio.to_thread(self._r.stands_in, job):
+                await asyncio.to_thread(self._begin, job, error.what)
+                return await self._fail(job, attempt, error.kind, error.what, error.next_step)
             await asyncio.to_thread(self._hold, job, attempt, error)
             return None
         if not error.retryable:
@@ -347,6 +397,8 @@ class Driver:
                 detail=_said_by(error),
                 submits=attempt.submits,
             )
+            if jobs.job(tx, job.id).status is JobStatus.HELD:
+                return
             jobs.change_job(
                 tx,
                 job.id,
@@ -567,6 +619,8 @@ class Driver:
         return _NO_MORE
 
     def _keep(self, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
+        if attempt.is_provisional:
+            result = as_provisional(result)
         blob = self._r.blobs.put(dump(result))
         now = self._r.clock()
         with self._r.store.write() as tx:
@@ -719,6 +773,24 @@ class Driver:
         await asyncio.to_thread(write)
         return _NO_MORE
 
+    def _stand_ins(self, job_id: str, generation: int) -> list[str]:
+        """Open what the local engine has to stand in for; ids of those not ended yet."""
+        with self._r.store.read() as tx:
+            job = jobs.job(tx, job_id)
+            attempts = jobs.attempts(tx, job_id, generation)
+        if job.mode is not Mode.HYBRID or job.generation != generation:
+            return []
+        results = {a.id: self._result_of(a) for a in attempts if a.result_blob}
+        with self._r.store.write() as tx:
+            if jobs.job(tx, job_id).status is JobStatus.PARSING:
+                open_stand_ins(tx, job, results, SYSTEM, self._r.clock())
+            attempts = jobs.attempts(tx, job_id, generation)
+        opened = [a for a in attempts if a.is_provisional and not a.retry_of]
+        return [a.id for a in opened if not a.status.is_final]
+
+    def _result_of(self, attempt: Attempt) -> ParsedDocument:
+        return load(self._r.blobs.get(attempt.result_blob))
+
     def _conclude(self, job_id: str, generation: int) -> str:
         with self._r.store.read() as tx:
             job = jobs.job(tx, job_id)
@@ -726,21 +798,19 @@ class Driver:
         if job.generation != generation or job.status is not JobStatus.PARSING:
             return job.status
         attempts = newest_tries(attempts)
-        parts = [load(self._r.blobs.get(a.result_blob)) for a in attempts if a.result_blob]
-        whole = merge(parts)
-        blob = (
-            self._r.blobs.put(dump(whole))
-            if len(parts) > 1
-            else next((a.result_blob for a in attempts if a.result_blob), "")
-        )
-        status = job_status_of([a.status for a in attempts], failed_pages=bool(whole.failed_pages))
+        results = {a.id: self._result_of(a) for a in attempts if a.result_blob}
+        before = load(self._r.blobs.get(job.result_blob)) if job.result_blob else None
+        whole, status = outcome_of(job, attempts, results, before)
+        if results:
+            whole = with_receipt(whole, self._r.text_layer(job))
+        blob = self._r.blobs.put(dump(whole)) if results else ""
         failed = next((a for a in attempts if a.error), None)
         now = self._r.clock()
         with self._r.store.write() as tx:
             facts: dict[str, object] = {"result_blob": blob} if blob else {}
             if blob:
                 facts["page_count"] = len(whole.pages)
-            facts["is_provisional"] = job.plan.is_provisional
+            facts["is_provisional"] = any(page.is_provisional for page in whole.pages)
             if failed is not None:
                 facts.update(reason=failed.error, next_step=failed.next_step)
             cause = failed.error if failed else "every attempt is done"

@@ -30,6 +30,7 @@ def load(data: bytes) -> ParsedDocument:
                 "engine": EngineName(page["engine"]),
                 "notes": tuple(page["notes"]),
                 "items": tuple(page.get("items", ())),
+                "doubts": tuple(page.get("doubts", ())),
             }
         )
         for page in payload["pages"]
@@ -38,10 +39,22 @@ def load(data: bytes) -> ParsedDocument:
 
 
 def merge(parts: Iterable[ParsedDocument]) -> ParsedDocument:
-    """Several results of one document as one, pages in order, credits summed where they are known."""
+    """Several results of one document as one, pages in order, credits summed where they are known.
+
+    Where two have the same page, one that did not fail wins, then one that is no stand-in.
+    """
     found = list(parts)
-    pages = sorted((page for part in found for page in part.pages), key=lambda page: page.number)
+    best: dict[int, ParsedPage] = {}
+    for page in (page for part in found for page in part.pages):
+        if page.number not in best or _rank(page) < _rank(best[page.number]):
+            best[page.number] = page
     known = [part.credits for part in found if part.credits is not None]
     return ParsedDocument(
-        tuple(pages), sum(known) if known else None, tuple(n for part in found for n in part.notes)
+        tuple(best[number] for number in sorted(best)),
+        sum(known) if known else None,
+        tuple(note for part in found for note in part.notes),
     )
+
+
+def _rank(page: ParsedPage) -> tuple[bool, bool]:
+    return bool(page.error), page.is_provisional

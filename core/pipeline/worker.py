@@ -13,8 +13,9 @@ from dbos import DBOS, DBOSConfig
 
 from core.clock import new_id
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.routing import Mode
 from core.errors import ConsoleError
-from core.pipeline.admission import Rules, release_held
+from core.pipeline.admission import Rules, admit, release_held
 from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.handoff import HandOff
 from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
@@ -185,6 +186,8 @@ class PipelineWorker:
         self._enqueue_forgotten(now)
         self._restart_abandoned(now)
         self._release_held(now)
+        self._release_for_vendor(now)
+        self._r.also_care()
         self._remind(now)
         self._poll_unheard(now)
         self._handoff.kick()
@@ -243,6 +246,23 @@ class PipelineWorker:
         if self._summed_at is None or now - self._summed_at >= _SUM_EVERY:
             self._summed_at = now
             sweep_sums(self._r.store, now)
+
+    def _release_for_vendor(self, now: datetime) -> None:
+        """Jobs that wait for LlamaParse: a few at a time, so that its first minute is no stampede."""
+        with self._r.store.read() as tx:
+            held = jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
+        for job in held[: self._r.room(len(held)) if held else 0]:
+            with self._r.store.write() as tx:
+                fresh = jobs.job(tx, job.id)
+                if fresh.status is not JobStatus.HELD or fresh.mode is Mode.MOCK:
+                    continue
+                released = admit(tx, fresh, self._rules(), SYSTEM, now)
+                if released.status is not JobStatus.PARSE_QUEUED:
+                    continue
+                # its first workflow has ended; this id follows from it, whoever else sees the same
+                restarted = f"{fresh.workflow_id}+"
+                jobs.update_job(tx, job.id, workflow_id=restarted)
+            self._queue.enqueue(restarted, job.id, job.generation)
 
     def _remind(self, now: datetime) -> None:
         """Events that nobody applied: wake their workflow, or write down that they change nothing."""

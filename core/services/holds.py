@@ -130,8 +130,10 @@ class Holds:
             job = _held(tx, job_id)
             if job.mode is not Mode.HYBRID:
                 raise NotAllowed("The local engine stands in for LlamaParse only in HYBRID.")
-            local = PlannedAttempt(EngineName.LOCAL, job.options.tier, _pages(job), 0)
-            plan = RoutePlan((local,), "Over the limit: the local engine stands in.", True)
+            local = PlannedAttempt(
+                EngineName.LOCAL, job.options.tier, _pages(job), 0, is_provisional=True
+            )
+            plan = RoutePlan((local,), "Over the limit: the local engine stands in.")
             replaced = self._replanned(tx, job, job.options.tier, plan, Decimal(0), actor, now)
             admitted = admit(tx, replaced, self._rules(), actor, now)
         self._start(admitted)
@@ -215,7 +217,16 @@ class Holds:
                     tx, attempt.id, AttemptStatus.CANCELLED, actor, "replanned", now
                 )
         options = replace(job.options, tier=tier)
-        jobs.replan(tx, job.id, tier, plan, usd, options_key(options))
+        planned = replace(
+            job,
+            options=options,
+            plan=plan,
+            generation=job.generation + 1,
+            is_provisional=plan.is_provisional,
+            estimated_credits=plan.credits,
+            estimated_usd=usd,
+        )
+        jobs.replan(tx, planned, options_key(options))
         jobs.note(tx, job.id, "money", "replanned", actor, plan.reason, now)
         return jobs.job(tx, job.id)
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Protocol
 
 from core.clock import Clock
-from core.domain.documents import Document, ParsedDocument
+from core.domain.documents import Document, ParsedDocument, page_ranges
 from core.domain.jobs import (
     Actor,
     Attempt,
@@ -25,6 +25,7 @@ from core.errors import ConsoleError, NotAllowed, UpstreamKind
 from core.pipeline.admission import Rules, admit
 from core.pipeline.driver import UNKNOWN_OUTCOME
 from core.pipeline.results import load
+from core.pipeline.withdrawal import withdraw
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger, queue
 from core.store.jobs import Cause, JobFilter, TimelineEntry
 
@@ -157,7 +158,8 @@ class Jobs:
 
     def markdown_of(self, job: Job) -> bytes:
         """The download: markdown, with a first line that marks simulated and provisional results."""
-        return (_mark(job) + self.result(job).markdown + "\n").encode()
+        result = self.result(job)
+        return (_mark(job, result) + result.markdown + "\n").encode()
 
     def json_of(self, job: Job) -> bytes:
         """The download: pages with their engine, and where they come from."""
@@ -246,7 +248,7 @@ class Jobs:
                     jobs.change_job(
                         tx,
                         job_id,
-                        JobStatus.CANCELLED,
+                        self._without_another_try(job),
                         actor,
                         "cancelled",
                         now,
@@ -256,15 +258,17 @@ class Jobs:
         for workflow_id in to_wake:
             self._nudge(workflow_id)
 
+    def _without_another_try(self, job: Job) -> JobStatus:
+        """What a job is that is not parsed (again): an earlier result stays."""
+        if not job.result_blob:
+            return JobStatus.CANCELLED
+        return JobStatus.PARTLY_PARSED if self.result(job).failed_pages else JobStatus.COMPLETE
+
     def _stop(self, tx: Transaction, job: Job, actor: Actor) -> None:
         now = self._clock()
+        withdraw(tx, job, actor, now)
         for attempt in jobs.attempts(tx, job.id, job.generation):
-            if attempt.status in {AttemptStatus.PLANNED, AttemptStatus.RESERVED}:
-                jobs.change_attempt(
-                    tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now
-                )
-                self._release(tx, attempt, "cancelled")
-            elif not attempt.status.is_final:
+            if not attempt.status.is_final:
                 jobs.update_attempt(tx, attempt.id, cancel_requested_by=str(actor))
                 jobs.note(
                     tx,
@@ -298,9 +302,11 @@ def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:
     return name
 
 
-def _mark(job: Job) -> str:
+def _mark(job: Job, result: ParsedDocument) -> str:
     if job.mode is Mode.MOCK:
         return "<!-- simulated: made by Parsedeck's MOCK mode, not by LlamaParse -->\n\n"
     if job.is_provisional:
-        return "<!-- provisional: made by the local engine, not by LlamaParse -->\n\n"
+        pages = [page.number for page in result.pages if page.is_provisional]
+        which = f"pages {page_ranges(pages)} were " if 0 < len(pages) < len(result.pages) else ""
+        return f"<!-- provisional: {which}made by the local engine, not by LlamaParse -->\n\n"
     return ""

@@ -1,14 +1,16 @@
 """The price before the button is pressed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of
+from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of, with_reserved
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
 from core.domain.money import Price, Tier, usd_to_micros
+from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
 from core.errors import PriceMissing
 
@@ -20,6 +22,7 @@ __all__ = [
     "limit_shares",
     "quote_line",
     "share_sentence",
+    "taken_by",
 ]
 
 VENDOR_CACHE = timedelta(hours=48)
@@ -41,7 +44,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class QuoteLine:
-    """What will be done with one upload, and for how much. ``note`` says why nothing is."""
+    """What will be done with one upload, and for how much. ``note`` says why nothing is.
+
+    ``full_usd`` is what all its pages would cost at the tier that was asked for.
+    """
 
     upload: Upload
     plan: RoutePlan | None
@@ -50,6 +56,7 @@ class QuoteLine:
     by_tier: dict[Tier, Decimal]
     earlier: Job | None = None
     note: str = ""
+    full_usd: Decimal = Decimal(0)
 
     @property
     def will_parse(self) -> bool:
@@ -102,6 +109,11 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     is_configured: bool,
     earlier: Job | None,
     parse_again: bool = False,
+    policy: RoutePolicy = RoutePolicy(),  # noqa: B008 - frozen
+    vendor_trouble: str = "",
+    local_takes_it: bool = True,
+    limits: tuple[LimitUse, ...] = (),
+    scopes: tuple[str, ...] = (EVERYTHING,),
 ) -> QuoteLine:
     """The line for one upload."""
     nothing = QuoteLine(upload, None, 0, Decimal(0), {}, earlier)
@@ -124,6 +136,12 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 price=price,
                 vendor_is_configured=is_configured,
                 max_pages=upload.max_pages or MAX_PAGES_UNKNOWN,
+                pages=upload.document.pages,
+                policy=policy,
+                vendor_trouble=vendor_trouble,
+                local_takes_it=local_takes_it,
+                limits=limits,
+                scopes=scopes,
             )
         )
         for each in price.credits_per_page
@@ -134,10 +152,28 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         return _with_note(nothing, in_the_way)
     by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
     note = "" if upload.document.page_count else _ceiling(upload)
+    pages = upload.document.page_count or upload.max_pages or MAX_PAGES_UNKNOWN
+    full = price.usd(price.credits(tier, pages))
     if earlier is not None and mode is not Mode.MOCK and now - earlier.created_at < VENDOR_CACHE:
         since = f"{earlier.created_at:%d %b %H:%M}"
         note = f"parsed on {since} UTC: likely 0 credits, LlamaParse keeps results for 48 h"
-    return QuoteLine(upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note)
+    return QuoteLine(
+        upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note, full
+    )
+
+
+def taken_by(
+    limits: tuple[LimitUse, ...], lines: Sequence[QuoteLine], scopes: tuple[str, ...]
+) -> tuple[LimitUse, ...]:
+    """The limits as they stand once these lines are reserved."""
+    micros = sum(usd_to_micros(line.usd) for line in lines)
+    submits = sum(
+        attempt.engine is EngineName.LLAMAPARSE
+        for line in lines
+        if line.plan is not None
+        for attempt in line.plan.attempts
+    )
+    return with_reserved(limits, Ask(micros, submits, scopes))
 
 
 def share_sentence(quote: Quote) -> str:

@@ -160,7 +160,7 @@ class Setup:
                 "Files", self._check_blobs, f"Documents and results are kept in {self._blobs_at}."
             ),
             self._worker(),
-            *self._formats(),
+            *self.formats(),
             *(
                 Fact(
                     "Setting",
@@ -252,7 +252,8 @@ class Setup:
             "Start `parsedeck up` or `parsedeck worker`.",
         )
 
-    def _formats(self) -> list[Fact]:
+    def formats(self) -> list[Fact]:
+        """What the local engine can read on this machine."""
         return [
             Fact("Local engine", Grade.OK if works else Grade.INFO, what, step)
             for works, what, step in self._local_facts()

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from core.clock import Clock, new_id
-from core.domain.budgets import book_of
-from core.domain.documents import Document, safe_name
+from core.domain.budgets import book_of, scopes_of
+from core.domain.documents import Document, EngineName, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
 from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
 from core.domain.money import Price, Tier, usd_to_micros
+from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
 from core.pipeline.admission import Rules, admit
-from core.services.quotes import Quote, QuoteLine, Upload, quote_line
+from core.services.quotes import Quote, QuoteLine, Upload, quote_line, taken_by
 from core.store import Store, Transaction, documents, jobs, ledger, limits, teams
 from core.telemetry import log
 
@@ -53,6 +54,9 @@ class Submissions:
         max_upload_bytes: int,
         is_configured: bool,
         clock: Clock,
+        policy: Callable[[], RoutePolicy] = RoutePolicy,
+        trouble: Callable[[], str] = str,
+        stands_in: Callable[[Document], bool] = bool,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -62,6 +66,9 @@ class Submissions:
         self._max_bytes = max_upload_bytes
         self._is_configured = is_configured
         self._clock = clock
+        self._policy = policy
+        self._trouble = trouble
+        self._stands_in = stands_in
         self._log = log("submit")
 
     def preflight(self, name: str, source: BinaryIO) -> Upload:
@@ -123,10 +130,16 @@ class Submissions:
     ) -> Quote:
         """The price of parsing these, line by line; spends and stores nothing."""
         now, rules = self._clock(), self._rules()
+        is_hybrid = mode is Mode.HYBRID
+        policy = self._policy() if is_hybrid else RoutePolicy()
+        trouble = self._trouble() if is_hybrid else ""
+        scopes = scopes_of(EngineName.LLAMAPARSE, team)
         seen: dict[str, str] = {}
         lines: list[QuoteLine] = []
         with self._store.read() as tx:
             price = _price(tx, rules, now)
+            in_force = limits.in_force(tx, book_of(mode), rules.limits, now)
+            uses = ledger.uses(tx, mode, in_force, now, rules.timezone)
             for upload in uploads:
                 sha = upload.document.sha256
                 same_as = seen.get(sha, "") if upload.document.is_parsable else ""
@@ -143,10 +156,14 @@ class Submissions:
                         is_configured=self._is_configured,
                         earlier=earlier,
                         parse_again=parse_again,
+                        policy=policy,
+                        vendor_trouble=trouble,
+                        local_takes_it=self._stands_in(upload.document),
+                        # what the documents before this one take is not left for it
+                        limits=taken_by(uses, lines, scopes),
+                        scopes=scopes,
                     )
                 )
-            in_force = limits.in_force(tx, book_of(mode), rules.limits, now)
-            uses = ledger.uses(tx, mode, in_force, now, rules.timezone)
         return Quote(mode, tier, tuple(lines), uses, now, team, price)
 
     def submit(self, quote: Quote, actor: Actor, key: str) -> Submission:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from core.errors import ConsoleError
 from core.telemetry import log
 
-__all__ = ["Watch"]
+__all__ = ["MoneyWatch"]
 
 _EVERY_S = 5.0
 
 
-class Watch:
+class MoneyWatch:
     """Does each of some things every few seconds, until it is stopped."""
 
     def __init__(self, things: Sequence[Callable[[], object]]) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, update
@@ -87,6 +86,7 @@ class JobFilter:
     finished_since: datetime | None = None
     engine: EngineName | None = None
     reason: str = ""
+    is_provisional: bool = False
     ids: frozenset[str] = field(default=frozenset())
 
 
@@ -257,15 +257,17 @@ def stages(tx: Transaction, job_ids: Sequence[str]) -> dict[str, AttemptStatus]:
 
 
 def unfinished(
-    tx: Transaction, statuses: Iterable[JobStatus], *, limit: int = 1000
+    tx: Transaction, statuses: Iterable[JobStatus], *, hold: str = "", limit: int = 1000
 ) -> tuple[Job, ...]:
-    """Jobs in one of these statuses, oldest first."""
+    """Jobs in one of these statuses, oldest first; only those held for this when it is given."""
     query = (
         select(JobRow)
         .where(col(JobRow.status).in_(list(statuses)))
         .order_by(col(JobRow.created_at))
         .limit(limit)
     )
+    if hold:
+        query = query.where(JobRow.hold == hold)
     return tuple(_job(row) for row in tx.exec(query))
 
 
@@ -275,7 +277,7 @@ _WITH_WHOLE_RESULT = (JobStatus.COMPLETE, JobStatus.HANDING_OFF, JobStatus.FAILE
 def earlier_result(
     tx: Transaction, sha256: str, options_key: str, modes: Sequence[Mode]
 ) -> Job | None:
-    """The newest finished job with the same bytes and options."""
+    """The newest finished job with the same bytes and options, and no stand-in in its result."""
     query = (
         select(JobRow)
         .where(
@@ -283,6 +285,7 @@ def earlier_result(
             JobRow.options_key == options_key,
             col(JobRow.mode).in_(list(modes)),
             col(JobRow.status).in_(_WITH_WHOLE_RESULT),
+            col(JobRow.is_provisional).is_(False),
         )
         .order_by(col(JobRow.created_at).desc())
     )
@@ -331,16 +334,21 @@ def update_job(tx: Transaction, job_id: str, **facts: object) -> None:
     tx.flush()
 
 
-def replan(  # noqa: PLR0913 - a plan, and what it costs
-    tx: Transaction, job_id: str, tier: Tier, plan: RoutePlan, usd: Decimal, options_key: str
-) -> None:
-    """Give a job that has sent nothing another plan, in a new generation."""
-    row = _job_row(tx, job_id, lock=True)
-    row.tier, row.options_key, row.generation = tier, options_key, row.generation + 1
-    row.plan, row.is_provisional = _plan_to_json(plan), plan.is_provisional
-    row.estimated_credits, row.estimated_micros = plan.credits, usd_to_micros(usd)
-    tx.add(row)
-    tx.flush()
+def replan(tx: Transaction, planned: Job, options_key: str = "") -> None:
+    """Give a job another plan: its mode, tier, generation and price with it."""
+    facts: dict[str, object] = {"options_key": options_key} if options_key else {}
+    update_job(
+        tx,
+        planned.id,
+        plan=_plan_to_json(planned.plan),
+        mode=planned.mode,
+        tier=planned.options.tier,
+        generation=planned.generation,
+        is_provisional=planned.is_provisional,
+        estimated_credits=planned.estimated_credits,
+        estimated_micros=usd_to_micros(planned.estimated_usd),
+        **facts,
+    )
 
 
 def add_attempt(tx: Transaction, attempt_: Attempt, actor: Actor, cause: str) -> None:
@@ -542,6 +550,8 @@ def _conditions(which: JobFilter) -> list[ColumnElement[bool]]:
     ]
     if which.submission_id:
         where.append(col(JobRow.submission_id) == which.submission_id)
+    if which.is_provisional:
+        where.append(col(JobRow.is_provisional).is_(True))
     if which.reason:
         where.append(col(JobRow.reason) == which.reason)
     if which.since is not None:
@@ -622,6 +632,8 @@ def _plan_to_json(plan: RoutePlan) -> dict[str, Any]:
                 "tier": a.tier,
                 "target_pages": list(a.target_pages),
                 "credits": a.credits,
+                "reason": a.reason,
+                "is_provisional": a.is_provisional,
             }
             for a in plan.attempts
         ],
@@ -632,10 +644,15 @@ def _plan_from_json(plan: dict[str, Any]) -> RoutePlan:
     return RoutePlan(
         attempts=tuple(
             PlannedAttempt(
-                EngineName(a["engine"]), Tier(a["tier"]), tuple(a["target_pages"]), a["credits"]
+                EngineName(a["engine"]),
+                Tier(a["tier"]),
+                tuple(a["target_pages"]),
+                a["credits"],
+                a.get("reason", ""),
+                # plans of the first versions say it of the whole
+                a.get("is_provisional", plan["is_provisional"]),
             )
             for a in plan["attempts"]
         ),
         reason=plan["reason"],
-        is_provisional=plan["is_provisional"],
     )

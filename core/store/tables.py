@@ -17,12 +17,16 @@ __all__ = [
     "DownstreamRow",
     "HandoffRow",
     "HandoffTryRow",
+    "HealthChangeRow",
+    "HealthRow",
     "JobRow",
     "LedgerRow",
     "LimitChangeRow",
     "ModeRow",
     "OpenReservationRow",
+    "OutcomeRow",
     "PaceRow",
+    "PolicyRow",
     "PriceRow",
     "RollupRow",
     "SettingRow",
@@ -140,6 +144,7 @@ class AttemptRow(SQLModel, table=True):
     cancel_requested_by: str
     version: str
     retry_of: str
+    is_provisional: bool = False
 
 
 class TransitionRow(SQLModel, table=True):
@@ -463,6 +468,68 @@ class PaceRow(SQLModel, table=True):
     key: str = Field(primary_key=True)
     turns: list[float] = Field(sa_column=Column(JSON, nullable=False))
     not_before: float
+
+
+class PolicyRow(SQLModel, table=True):
+    """The rules of HYBRID as somebody set them; the newest are in force."""
+
+    __tablename__ = "policy"
+
+    id: int | None = Field(default=None, primary_key=True)
+    rules: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    actor: str
+    reason: str
+    at: datetime
+
+
+class HealthRow(SQLModel, table=True):
+    """The breaker of one engine, shared by all processes; also who probes it and when next."""
+
+    __tablename__ = "health"
+
+    engine: str = Field(primary_key=True)
+    state: str
+    since: datetime | None
+    reason: str
+    words: str
+    until: datetime | None
+    openings: int
+    granted: int
+    granted_at: datetime | None
+    passed: int
+    next_probe_at: datetime | None
+    prober: str
+    hold_until: datetime | None
+    hold_by: str
+    hold_reason: str
+
+
+class OutcomeRow(SQLModel, table=True):
+    """What one call to an engine came to; kept for a week."""
+
+    __tablename__ = "outcome"
+    __table_args__ = (Index("ix_outcome_engine_at", "engine", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    engine: str
+    at: datetime
+    operation: str
+    signal: str
+    seconds: float
+
+
+class HealthChangeRow(SQLModel, table=True):
+    """A change of an engine's health: never updated, never deleted."""
+
+    __tablename__ = "healthchange"
+
+    id: int | None = Field(default=None, primary_key=True)
+    engine: str = Field(index=True)
+    at: datetime
+    before: str
+    after: str
+    reason: str
+    actor: str
 
 
 class DownstreamRow(SQLModel, table=True):

@@ -30,6 +30,8 @@ def show(jobs: Sequence[Job], console: Console, actor: Actor) -> None:
             _retry(again, console, actor)
         if running:
             _cancel(running, console, actor)
+        if stand_ins := [job for job in ready if job.is_provisional and job.status.is_final]:
+            _replace_stand_ins(stand_ins, console, actor)
         if ready and st.button(
             f"Parse {len(ready)} again…" if len(ready) > 1 else "Parse again…",
             key="parse-again",
@@ -60,6 +62,21 @@ def _retry(again: Sequence[Job], console: Console, actor: Actor) -> None:
         label = f"Retry for about {money(price)}".replace("$", "\\$")
         if st.button(label, key="retry", type="primary"):
             console.jobs.retry([job.id for job in again], actor)
+            st.rerun()
+
+
+def _replace_stand_ins(found: Sequence[Job], console: Console, actor: Actor) -> None:
+    label = f"Replace stand-ins of {len(found)}…" if len(found) > 1 else "Replace the stand-ins…"
+    with st.popover(label, icon=":material/published_with_changes:", key="stand-ins-what"):
+        wanted = [console.again.stand_ins(job) for job in found]
+        price = money(sum((each.usd for each in wanted), Decimal(0))).replace("$", "\\$")
+        pages = sum(each.count for each in wanted)
+        noun = "page" if pages == 1 else "pages"
+        st.markdown(f"LlamaParse parses {pages} provisional {noun} again, for {price}:")
+        _names(found)
+        if st.button(f"Parse {pages} {noun} for {price}", key="stand-ins", type="primary"):
+            for each in wanted:
+                console.again.order(each, actor)
             st.rerun()
 
 

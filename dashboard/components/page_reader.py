@@ -4,10 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from core.console import Console
+from core.domain.jobs import Actor
 from core.domain.links import shown_link
 from core.errors import ConsoleError
 from core.services.jobs import JobView, file_stem
-from dashboard.components import page_strip
+from dashboard.components import page_strip, quality
 from dashboard.components.hostile import harmless
 from dashboard.components.tables import tables_of
 from dashboard.wording import engine_name, plain, tier_name
@@ -15,23 +16,27 @@ from dashboard.wording import engine_name, plain, tier_name
 __all__ = ["show"]
 
 
-def show(view: JobView, console: Console) -> None:
+def show(view: JobView, console: Console, actor: Actor) -> None:
     """Page picture left, tabs right, in step."""
     result = console.jobs.result(view.job)
     if not result.pages:
         st.info("The result has no pages.")
         return
+    quality.show(view.job, result, console, actor)
     page = page_strip.chosen(result.pages, view.job.mode)
     left, right = st.columns(2)
     with left:
         _picture(view, console, page.number)
     with right:
         made_by = engine_name(page.engine, view.job.mode)
-        st.caption(f"Page {page.number} · made by {made_by}, {tier_name(page.tier) or 'no tier'}")
+        tier = tier_name(page.tier) or "no tier"
+        stands_in = ", provisional" if page.is_provisional else ""
+        st.caption(f"Page {page.number} · made by {made_by}, {tier}{stands_in}")
         if page.error:
             st.warning(plain(f"This page failed: {page.error}"))
         for note in page.notes:
             st.info(plain(note))
+        quality.show_page(page)
         found = tables_of(page.markdown)
         rendered, text, raw, tables = st.tabs(
             ["Markdown", "Text", "JSON", f"Tables ({len(found)})" if found else "Tables"]

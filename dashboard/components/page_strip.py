@@ -14,12 +14,14 @@ _STRIP_LIMIT = 40
 
 
 def mark(page: ParsedPage) -> str:
-    """``✕`` failed, ``!`` empty or with a note, ``◐`` made by the local engine; nothing for the rest."""
+    """``✕`` failed, ``!`` doubtful or with a note, ``◐`` a stand-in, ``⌂`` made here; nothing for the rest."""
     if page.error:
         return " ✕"
-    if page.notes or not (page.markdown.strip() or page.text.strip()):
+    if page.doubts or page.notes or not (page.markdown.strip() or page.text.strip()):
         return " !"
-    return " ◐" if page.engine is EngineName.LOCAL else ""
+    if page.is_provisional:
+        return " ◐"
+    return " ⌂" if page.engine is EngineName.LOCAL else ""
 
 
 def chosen(pages: Sequence[ParsedPage], mode: Mode) -> ParsedPage:
@@ -49,8 +51,9 @@ def _legend(pages: Sequence[ParsedPage], mode: Mode) -> None:
     signs = {mark(page).strip() for page in pages} - {""}
     words = {
         "✕": "failed",
-        "!": "empty, or with a note",
-        "◐": f"made by the {engine_name(EngineName.LOCAL, mode)}",
+        "!": "doubtful, or with a note",
+        "◐": f"provisional: the {engine_name(EngineName.LOCAL, mode)} stands in for LlamaParse",
+        "⌂": f"made by the {engine_name(EngineName.LOCAL, mode)}, as planned",
     }
     if signs:
         st.caption(" · ".join(f"{sign} {words[sign]}" for sign in words if sign in signs))

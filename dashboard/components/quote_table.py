@@ -10,7 +10,7 @@ from core.services.limits import limit_words
 from core.services.quotes import Quote, QuoteLine, limit_shares
 from dashboard.wording import engine_name, money, plain, tier_name
 
-__all__ = ["shares_line", "show", "sum_line", "tier_prices"]
+__all__ = ["reasons", "shares_line", "show", "sum_line", "tier_prices"]
 
 _NAMED = 5
 
@@ -30,7 +30,7 @@ def show(quote: Quote) -> None:
             "plan": _plan(line, quote.mode),
             "credits": line.credits if line.will_parse else 0,
             "price": money(line.usd) if line.will_parse else "$0.00",
-            "note": line.note,
+            "note": _note(line, quote.tier),
         }
         for line in quote.lines
     ]
@@ -45,6 +45,15 @@ def show(quote: Quote) -> None:
             "note": st.column_config.TextColumn(width="large"),
         },
     )
+
+
+def reasons(quote: Quote) -> list[str]:
+    """Why pages go where they go, a line per document that is not simply sent as a whole."""
+    return [
+        f"{line.upload.name}: {line.plan.reason}"
+        for line in quote.parsable
+        if line.plan is not None and (len(line.plan.attempts) > 1 or line.plan.is_provisional)
+    ]
 
 
 def _needing_ocr(line: QuoteLine) -> int | None:
@@ -98,8 +107,17 @@ def _pages_by_engine(line: QuoteLine, mode: Mode) -> list[tuple[str, int | None]
     return [
         (
             engine_name(attempt.engine, mode)
-            + ("" if attempt.engine is EngineName.LOCAL else f", {tier_name(attempt.tier)}"),
+            + ("" if attempt.engine is EngineName.LOCAL else f", {tier_name(attempt.tier)}")
+            + (", provisional" if attempt.is_provisional else ""),
             len(attempt.target_pages) or line.upload.document.page_count,
         )
         for attempt in attempts
     ]
+
+
+def _note(line: QuoteLine, tier: Tier) -> str:
+    """What there is to say of the line; in words what is saved."""
+    if line.plan is None or line.usd >= line.full_usd:
+        return line.note
+    saved = f"was {money(line.full_usd)} all-{tier_name(tier)}"
+    return f"{line.note}; {saved}" if line.note else saved

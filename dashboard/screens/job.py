@@ -26,6 +26,6 @@ def live() -> None:
 decide.dialog(console, actor())
 live()
 if view.job.result_blob:
-    page_reader.show(view, console)
+    page_reader.show(view, console, actor())
 receipt.show(console.receipts.of_job(job_id))
 timeline.show(view.timeline, view.deliveries)

@@ -10,6 +10,7 @@ from dashboard.components import (
     header,
     job_links,
     job_table,
+    outage,
     overview_figures,
     samples,
     since,
@@ -37,6 +38,7 @@ def live() -> None:
     """The part that moves by itself."""
     with explained():
         mode = console.modes.current()
+        outage.show(console, mode)
         left_at = since.left_at(console, actor())
         if left_at is not None:
             since.show(console, left_at)

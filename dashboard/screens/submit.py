@@ -4,13 +4,21 @@ import streamlit as st
 
 from core.domain.money import Tier
 from core.services.quotes import share_sentence
-from dashboard.components import formats, header, quote_table, team_choice, uploads
+from dashboard.components import (
+    formats,
+    header,
+    outage,
+    quote_table,
+    team_choice,
+    uploads,
+)
 from dashboard.runtime import actor, get_console
-from dashboard.wording import money, tier_name
+from dashboard.wording import money, plain, tier_name
 
 console = get_console()
 mode = console.modes.current()
 header.show("Submit", mode)
+outage.show(console, mode)
 tier = st.segmented_control(
     "Tier",
     list(Tier),
@@ -31,6 +39,8 @@ quote = console.submissions.quote(
     found, Tier(tier or Tier.AGENTIC), mode, parse_again=again, team=team
 )
 quote_table.show(quote)
+for reason in quote_table.reasons(quote)[:5]:
+    st.caption(plain(reason))
 count = len(quote.parsable)
 for line in quote.lines:
     if line.earlier is not None and not line.will_parse:

@@ -104,9 +104,12 @@ def test_real_without_a_key_is_not_offered(
     make_console: Callable[..., Console], open_screen: Open
 ) -> None:
     """A missing key shows as a fact with what to do, and REAL cannot be chosen."""
-    app = open_screen(make_console(), "screens/setup.py")
+    console = make_console()
+    app = open_screen(console, "screens/setup.py")
     assert any("LLAMAPARSE_API_KEY" in m.value.replace("\\", "") for m in app.markdown)
-    assert "REAL" not in app.selectbox[0].options
+    app = open_screen(console, "screens/modes.py")
+    assert app.button(key="switch-real").disabled
+    assert not app.button(key="switch-hybrid").disabled
 
 
 def test_a_new_key_offers_real(make_console: Callable[..., Console], open_screen: Open) -> None:
@@ -114,19 +117,6 @@ def test_a_new_key_offers_real(make_console: Callable[..., Console], open_screen
     console = make_console(api_key="llx-test", mode="mock")
     app = open_screen(console, "screens/setup.py")
     assert any("Switch to REAL" in info.value for info in app.info)
-
-
-def test_the_mode_is_switched_with_a_reason(
-    make_console: Callable[..., Console], open_screen: Open
-) -> None:
-    """A switch of mode is stored with its reason, for all processes."""
-    console = make_console()
-    app = open_screen(console, "screens/setup.py")
-    app.selectbox[0].select(Mode.HYBRID)
-    app.text_input[0].input("trying")
-    next(b for b in app.button if b.label == "Switch").click().run()
-    assert console.modes.current() is Mode.HYBRID
-    assert console.modes.history()[0].reason == "trying"
 
 
 def test_refused_files_stand_in_the_quote_with_a_reason(
@@ -265,7 +255,8 @@ def test_a_page_that_failed_or_is_empty_is_marked() -> None:
     assert mark(good) == ""
     assert mark(replace(good, error="torn")) == " ✕"
     assert mark(replace(good, markdown="", text=" ")) == " !"
-    assert mark(replace(good, engine=EngineName.LOCAL)) == " ◐"
+    assert mark(replace(good, engine=EngineName.LOCAL)) == " ⌂"
+    assert mark(replace(good, engine=EngineName.LOCAL, is_provisional=True)) == " ◐"
 
 
 def test_a_pasted_link_is_priced_at_its_ceiling(

@@ -1,14 +1,14 @@
 """The pure rules: names, page ranges, windows, routes, lifecycles, events."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.budgets import Window, next_start, window_key
-from core.domain.documents import EngineName, page_ranges, parse_page_ranges, safe_name
+from core.domain.documents import page_ranges, parse_page_ranges, safe_name
 from core.domain.events import EventKind, MalformedEvent, read_event
 from core.domain.jobs import (
     ATTEMPT_TRANSITIONS,
@@ -17,8 +17,7 @@ from core.domain.jobs import (
     JobStatus,
     job_status_of,
 )
-from core.domain.money import BUILT_IN_PRICES, Tier, usd_from_micros, usd_to_micros
-from core.domain.routing import Mode, RouteFacts, plan_route
+from core.domain.money import usd_from_micros, usd_to_micros
 
 MOMENTS = st.integers(1_704_067_200, 1_893_456_000).map(lambda s: datetime.fromtimestamp(s, UTC))
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
@@ -59,24 +58,6 @@ def test_the_next_window_is_another_one(at: datetime, zone: str, window: Window)
     assert window_key(window, start.astimezone(UTC) - timedelta(seconds=1), zone) == window_key(
         window, at, zone
     )
-
-
-@given(
-    st.sampled_from(list(Mode)),
-    st.sampled_from(list(Tier)),
-    st.none() | st.integers(1, 2000),
-    st.booleans(),
-)
-def test_a_route_is_honest(mode: Mode, tier: Tier, pages: int | None, has_key: bool) -> None:
-    """REAL never gets a stand-in, a stand-in is provisional, and the price is the sum."""
-    price = BUILT_IN_PRICES.on(date(2026, 11, 24))
-    plan = plan_route(RouteFacts(mode, tier, pages, price, vendor_is_configured=has_key))
-    engines = {a.engine for a in plan.attempts}
-    assert mode is Mode.HYBRID or engines == {EngineName.LLAMAPARSE}
-    assert plan.is_provisional == (EngineName.LOCAL in engines)
-    assert plan.credits == sum(a.credits for a in plan.attempts)
-    if EngineName.LLAMAPARSE in engines:
-        assert plan.credits == price.credits(tier, pages or 1000)
 
 
 @given(st.lists(st.sampled_from(list(AttemptStatus))))

@@ -17,6 +17,7 @@ from core.domain.money import BUILT_IN_PRICES
 from core.errors import StoreUnavailable
 from core.store import Store, balances, deliveries, engine, ledger, limits
 from core.store.deliveries import Delivery
+from core.store.jobs import _plan_from_json, _plan_to_json
 from core.store.tables import SettingRow, VisitRow
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -187,3 +188,12 @@ def test_a_database_that_cannot_be_reached_says_so() -> None:
     """An unreachable database is a sentence with what to do, not a traceback."""
     with pytest.raises(StoreUnavailable, match="PARSEDECK_DATABASE_URL"):
         Store.open("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1")
+
+
+def test_a_plan_of_the_first_versions_is_still_read() -> None:
+    """A job from before routes had reasons keeps its plan, stand-in and all."""
+    attempt = {"engine": "local", "tier": "agentic", "target_pages": [], "credits": 0}
+    old = {"reason": "No key.", "is_provisional": True, "attempts": [attempt]}
+    plan = _plan_from_json(old)
+    assert plan.is_provisional
+    assert _plan_from_json(_plan_to_json(plan)) == plan

@@ -1,5 +1,6 @@
 """The LlamaParse client: the only place that talks to the service, or to its simulator."""
 
+from core.engines.llamaparse.card import llamaparse_card
 from core.engines.llamaparse.client import LlamaParseEngine
 from core.engines.llamaparse.contact import LiveFact, Verdict
 from core.engines.llamaparse.job_failures import JobFailure, job_failure
@@ -16,4 +17,5 @@ __all__ = [
     "UsageRecord",
     "Verdict",
     "job_failure",
+    "llamaparse_card",
 ]

@@ -5,7 +5,7 @@ from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 revision = "0012"
-down_revision = "0005a"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

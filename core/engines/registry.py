@@ -1,0 +1,68 @@
+"""Which engines there are, what each can take and costs, and how it is made. Adding one is one ``add``."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from core.domain.documents import EngineName
+from core.domain.money import Price, Tier
+from core.domain.routing import Mode
+from core.engines.protocol import ParseEngine
+
+__all__ = ["EngineCard", "Engines"]
+
+Make = Callable[[Mode], ParseEngine]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCard:
+    """What an engine says of itself.
+
+    ``takes`` answers for a media type. No ``tiers`` means that it has only one way to read.
+    ``languages`` is for people. ``credits`` is the cost of so many pages at a tier. ``probe`` is a
+    cheap look that answers seconds or raises ``ConsoleError``.
+    """
+
+    name: EngineName
+    title: str
+    takes: Callable[[str], bool]
+    tiers: tuple[Tier, ...]
+    page_ranges: bool
+    languages: str
+    credits: Callable[[Price, Tier, int], int]
+    probe: Callable[[], Awaitable[float]]
+
+
+class Engines:
+    """The engines of this installation, made when first needed, on the loop that uses them."""
+
+    def __init__(self) -> None:
+        self._cards: dict[EngineName, EngineCard] = {}
+        self._make: dict[EngineName, Make] = {}
+        self._made: dict[tuple[EngineName, bool], ParseEngine] = {}
+
+    @property
+    def cards(self) -> Mapping[EngineName, EngineCard]:
+        """All that are registered, in that order."""
+        return MappingProxyType(self._cards)
+
+    def add(self, card: EngineCard, make: Make) -> None:
+        """Register an engine; one of the same name is replaced."""
+        self._cards[card.name] = card
+        self._make[card.name] = make
+
+    def of(self, mode: Mode, name: EngineName) -> ParseEngine:
+        """The engine for an attempt: for MOCK it is another than for REAL and HYBRID.
+
+        Raises ``ConsoleError`` when it cannot be made, ``KeyError`` when it is not registered.
+        """
+        key = (name, mode is Mode.MOCK)
+        if key not in self._made:
+            self._made[key] = self._make[name](mode)
+        return self._made[key]
+
+    async def close(self) -> None:
+        """Let go of what was made."""
+        for engine in self._made.values():
+            await engine.close()
+        self._made.clear()

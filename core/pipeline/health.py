@@ -1,0 +1,350 @@
+"""Keeping the breaker: signals from real calls, the gate before a submit, and one prober for all."""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from core.clock import Clock
+from core.domain.health import (
+    Breaker,
+    BreakerState,
+    HealthPolicy,
+    Hold,
+    Outcome,
+    after,
+    as_of,
+    grant,
+    health_of,
+    signal_of,
+    trouble,
+)
+from core.errors import ConsoleError, StoreUnavailable, UpstreamError
+from core.store import Store, Transaction, health
+from core.store.health import EngineHealth, HealthChange
+from core.telemetry import log
+
+__all__ = ["PROBE_TIMEOUT_S", "Probed", "Prober", "Probing", "Watch", "probe"]
+
+_BREAKER = "system:breaker"
+_KEPT = timedelta(days=7)
+_HISTORY = timedelta(hours=24)
+_USUAL_FOR = timedelta(minutes=1)
+_TIDY_EVERY = timedelta(hours=1)
+PROBE_TIMEOUT_S = 5.0
+_LOOK_S = 1.0
+_SOON_S = 5.0
+
+_Heard = tuple[str, str, float, float, datetime]
+"""Operation, outcome, seconds, the pause that was asked for, when."""
+
+
+class Watch:
+    """The breaker of one engine, shared by all processes through the database. Thread-safe."""
+
+    def __init__(self, store: Store, engine: str, policy: HealthPolicy, clock: Clock) -> None:
+        self.engine = engine
+        self.policy = policy
+        self._store = store
+        self._clock = clock
+        self._heard: queue.SimpleQueue[_Heard | None] = queue.SimpleQueue()
+        self._usual: dict[str, float] = {}
+        self._usual_at: datetime | None = None
+        self._tidied_at: datetime | None = None
+        self._log = log("health")
+        self._writer: threading.Thread | None = None
+
+    # -- what calls came to -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to write down what is heard."""
+        self._writer = threading.Thread(target=self._write, name="health", daemon=True)
+        self._writer.start()
+
+    def stop(self) -> None:
+        """Write what was heard and end."""
+        if self._writer is not None:
+            self._heard.put(None)
+            self._writer.join(timeout=10)
+            self._writer = None
+
+    def heard(
+        self, operation: str, outcome: str, seconds: float, retry_after_s: float = 0.0
+    ) -> None:
+        """A call ended; never waits, whoever calls."""
+        self._heard.put((operation, outcome, seconds, retry_after_s, self._clock()))
+
+    def paused(self, seconds: float) -> None:
+        """The engine asked for a pause; an open breaker stays open for so long at least."""
+        self.heard("pause", "asked", 0.0, seconds)
+
+    def _write(self) -> None:
+        while (first := self._heard.get()) is not None:
+            batch, is_last = self._waiting()
+            self._keep([first, *batch])
+            if is_last:
+                return
+
+    def _waiting(self) -> tuple[list[_Heard], bool]:
+        """What else was heard, and whether it is time to end."""
+        batch: list[_Heard] = []
+        with suppress(queue.Empty):
+            while True:
+                another = self._heard.get_nowait()
+                if another is None:
+                    return batch, True
+                batch.append(another)
+        return batch, False
+
+    def write_now(self) -> None:
+        """Write what was heard, where no thread of this process does it."""
+        if self._writer is None and (batch := self._waiting()[0]):
+            self._keep(batch)
+
+    def _keep(self, batch: Sequence[_Heard]) -> None:
+        try:
+            usual = self._usual_now()
+            self.note(
+                [
+                    Outcome(
+                        at,
+                        operation,
+                        signal_of(operation, outcome, s, usual.get(operation), self.policy),
+                        s,
+                        retry_after_s,
+                    )
+                    for operation, outcome, s, retry_after_s, at in batch
+                ]
+            )
+        except StoreUnavailable as error:
+            # the next calls tell the same again
+            self._log.warning("health is not kept", error=str(error))
+        except Exception:  # whoever hears no more would never open the breaker
+            self._log.exception("health failed")
+
+    def note(self, outcomes: Sequence[Outcome]) -> Breaker:
+        """Keep what these calls came to, and the breaker they lead to."""
+        with self._store.write() as tx:
+            breaker = self._locked(tx).breaker
+            begin = outcomes[0].at - timedelta(seconds=self.policy.window_s)
+            recent = list(health.outcomes(tx, self.engine, begin))
+            for outcome in outcomes:
+                before = breaker
+                breaker = after(breaker, outcome, recent, self.policy)
+                self._record(tx, before, breaker, outcome.at)
+                recent.append(outcome)
+            health.add_outcomes(tx, self.engine, outcomes)
+            health.save(tx, self.engine, breaker)
+            self._tidy(tx)
+        return breaker
+
+    # -- may it be used ---------------------------------------------------------------------------
+
+    def gate(self) -> str:
+        """May a document be sent now: empty, or why not. A half-open breaker lets a few through."""
+        now = self._clock()
+        with self._store.read() as tx:
+            known = health.find(tx, self.engine)
+        if known is not None and known.breaker.state is BreakerState.CLOSED:
+            return trouble(known.breaker, known.hold, now)
+        with self._store.write() as tx:
+            known = self._locked(tx)
+            if said := trouble(Breaker(), known.hold, now):
+                return said
+            breaker, may = grant(known.breaker, now, self.policy)
+            self._record(tx, known.breaker, breaker, now)
+            health.save(tx, self.engine, breaker)
+        return "" if may else breaker.words
+
+    def look(self) -> EngineHealth:
+        """The engine's health now; changes nothing."""
+        now = self._clock()
+        with self._store.read() as tx:
+            known = health.find(tx, self.engine)
+            breaker = known.breaker if known else self._rebuilt(tx, now)
+        hold = known.hold if known and known.hold and now < known.hold.until else None
+        at = known.next_probe_at if known else None
+        return EngineHealth(self.engine, as_of(breaker, now, self.policy), hold, at)
+
+    def trouble(self) -> str:
+        """Why the engine cannot be used now, in words; empty when it can."""
+        known = self.look()
+        return trouble(known.breaker, known.hold, self._clock())
+
+    def room(self, at_most: int) -> int:
+        """How many documents that wait for the engine may be let go now."""
+        known = self.look()
+        if known.hold is not None:
+            return 0
+        match known.breaker.state:
+            case BreakerState.CLOSED:
+                return at_most
+            case BreakerState.HALF_OPEN:
+                return max(0, min(at_most, self.policy.trials - known.breaker.granted))
+        return 0
+
+    def hold(self, hold: Hold) -> None:
+        """Keep the engine from being used until then, for all processes."""
+        with self._store.write() as tx:
+            known = self._locked(tx)
+            health.set_hold(tx, self.engine, hold)
+            after_ = f"on hold until {hold.until:%d %b %H:%M} UTC"
+            self._write_down(tx, known.breaker.state, after_, hold.reason, hold.by)
+
+    def release(self, by: str, reason: str) -> None:
+        """Let the engine be used again before its hold is over."""
+        with self._store.write() as tx:
+            known = self._locked(tx)
+            if known.hold is not None:
+                health.set_hold(tx, self.engine, None)
+                self._write_down(tx, "on hold", known.breaker.state, reason, by)
+
+    def claim_probe(self, who: str, interval_s: float) -> bool:
+        """Whether it is this process that probes now."""
+        now = self._clock()
+        with self._store.read() as tx:
+            known = health.find(tx, self.engine)
+        if known is not None and known.next_probe_at is not None and now < known.next_probe_at:
+            return False
+        with self._store.write() as tx:
+            known = self._locked(tx)
+            breaker = as_of(known.breaker, now, self.policy)
+            pause_s = interval_s
+            if breaker.state is BreakerState.HALF_OPEN:
+                pause_s = min(interval_s, _SOON_S)
+            until = now + timedelta(seconds=pause_s)
+            if breaker.state is BreakerState.OPEN and breaker.until is not None:
+                # its trials begin with the probe
+                until = min(until, max(breaker.until, now + timedelta(seconds=1)))
+            return health.claim_probe(tx, self.engine, who, now, until)
+
+    def _locked(self, tx: Transaction) -> EngineHealth:
+        return health.lock(tx, self.engine, self._rebuilt(tx, self._clock()))
+
+    def _rebuilt(self, tx: Transaction, now: datetime) -> Breaker:
+        """The state that the last calls lead to, for when it is lost."""
+        if health.find(tx, self.engine) is not None:
+            return Breaker()
+        since = now - timedelta(seconds=self.policy.longest_open_s)
+        return health_of(health.outcomes(tx, self.engine, since), now, self.policy)
+
+    def _record(self, tx: Transaction, before: Breaker, now: Breaker, at: datetime) -> None:
+        if before.state is now.state and before.reason is now.reason:
+            return
+        why = now.words if now.state is not BreakerState.CLOSED else "trials went well"
+        health.record(tx, HealthChange(self.engine, at, before.state, now.state, why, _BREAKER))
+        self._log.warning("breaker changed", engine=self.engine, state=now.state.value, why=why)
+
+    def _write_down(self, tx: Transaction, before: str, now: str, reason: str, by: str) -> None:
+        health.record(tx, HealthChange(self.engine, self._clock(), before, now, reason, by))
+
+    def _usual_now(self) -> dict[str, float]:
+        now = self._clock()
+        if self._usual_at is None or now - self._usual_at >= _USUAL_FOR:
+            with self._store.read() as tx:
+                self._usual = health.usual(tx, self.engine, now - _HISTORY)
+            self._usual_at = now
+        return self._usual
+
+    def _tidy(self, tx: Transaction) -> None:
+        now = self._clock()
+        if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
+            health.tidy(tx, now - _KEPT)
+            self._tidied_at = now
+
+
+class Probed(Protocol):
+    """The part of an engine that the prober needs."""
+
+    async def probe(self) -> float:
+        """A cheap call with the key; how many seconds it took. Raises ``UpstreamError``."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How an engine is probed: by whom, how often, with what, when it is its turn, and whether at all.
+
+    ``engine`` is made on the prober's own loop, with a timeout of its own, in seconds.
+    """
+
+    who: str
+    interval_s: float
+    engine: Callable[[float], Probed]
+    turn: Callable[[], Awaitable[float]]
+    is_wanted: Callable[[], bool]
+
+
+class Prober:
+    """Asks the engine how it does, in a thread of its own; of all processes one does it at a time."""
+
+    def __init__(self, watch: Watch, how: Probing) -> None:
+        self._watch = watch
+        self._how = how
+        self._log = log("health")
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, also in the middle of a probe."""
+        with suppress(RuntimeError):  # its loop has ended already
+            self._loop.call_soon_threadsafe(self._cancel)
+        self._thread.join(timeout=10)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _run(self) -> None:
+        self._task = self._loop.create_task(self._rounds())
+        with suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._task)
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    async def _rounds(self) -> None:
+        engine: Probed | None = None
+        try:
+            while True:
+                try:
+                    if await asyncio.to_thread(self._is_mine):
+                        engine = engine or self._how.engine(PROBE_TIMEOUT_S)
+                        await asyncio.sleep(await self._how.turn())
+                        await probe(self._watch, engine)
+                except ConsoleError as error:
+                    self._log.warning("no probe", error=str(error))
+                except Exception:  # the next round tries again; without probes nothing would heal
+                    self._log.exception("probe failed")
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            if engine is not None:
+                await engine.close()
+
+    def _is_mine(self) -> bool:
+        return self._how.is_wanted() and self._watch.claim_probe(
+            self._how.who, self._how.interval_s
+        )
+
+
+async def probe(watch: Watch, engine: Probed) -> str:
+    """One probe, heard by the watch; empty, or why it failed."""
+    began = time.perf_counter()
+    try:
+        watch.heard("probe", "ok", await engine.probe())
+    except UpstreamError as error:
+        took_s = time.perf_counter() - began
+        watch.heard("probe", error.kind.value, took_s, error.retry_after_s or 0.0)
+        return error.what
+    return ""

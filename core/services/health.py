@@ -1,0 +1,106 @@
+"""How LlamaParse does, for people: state, history, a look on demand, and a hold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from core.clock import Clock
+from core.domain.availability import Period, periods
+from core.domain.health import Hold, Outcome
+from core.domain.jobs import Actor, JobStatus
+from core.errors import NotAllowed
+from core.pipeline.health import Watch
+from core.store import Store, health, jobs
+from core.store.health import EngineHealth, HealthChange
+
+__all__ = ["Health", "Reach", "Span"]
+
+_LONGEST_HOLD = timedelta(days=7)
+
+
+class Span(StrEnum):
+    """How far back a chart looks."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+
+
+_SPANS = {
+    Span.HOUR: (timedelta(hours=1), timedelta(minutes=1)),
+    Span.DAY: (timedelta(hours=24), timedelta(minutes=5)),
+    Span.WEEK: (timedelta(days=7), timedelta(hours=1)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a look on demand found: how long it took, or what stands in the way."""
+
+    seconds: float
+    problem: str = ""
+
+
+class Health:
+    """Reads, and what a person can do: look now, hold, release."""
+
+    def __init__(
+        self, store: Store, watch: Watch, ask: Callable[[], Reach] | None, clock: Clock
+    ) -> None:
+        self._store = store
+        self._watch = watch
+        self._ask = ask
+        self._clock = clock
+
+    def look(self) -> EngineHealth:
+        """Breaker, hold and next probe now."""
+        return self._watch.look()
+
+    def trouble(self) -> str:
+        """Why LlamaParse cannot be used now, in words; empty when it can."""
+        return self._watch.trouble()
+
+    def ask_now(self) -> Reach:
+        """Call LlamaParse once, with the key. Raises ``NotAllowed`` without a key."""
+        if self._ask is None:
+            raise NotAllowed("LlamaParse has no key.", "Set LLAMAPARSE_API_KEY, then start again.")
+        return self._ask()
+
+    def series(self, span: Span) -> tuple[Period, ...]:
+        """How calls went, period by period, up to now."""
+        long, width = _SPANS[span]
+        now = self._clock()
+        # periods begin at round times, so that they do not move with every look
+        end = now - timedelta(seconds=now.timestamp() % width.total_seconds()) + width
+        with self._store.read() as tx:
+            found = health.outcomes(tx, self._watch.engine, end - long)
+        return periods(found, end - long, end, width)
+
+    def failures(self, *, limit: int = 8) -> tuple[Outcome, ...]:
+        """The newest calls of the last day that spoke against the engine, newest first."""
+        with self._store.read() as tx:
+            found = health.outcomes(tx, self._watch.engine, self._clock() - timedelta(hours=24))
+        return tuple(o for o in reversed(found) if o.signal.is_bad)[:limit]
+
+    def changes(self, *, limit: int = 10) -> tuple[HealthChange, ...]:
+        """What changed, by whom and why, newest first."""
+        with self._store.read() as tx:
+            return health.changes(tx, self._watch.engine, limit=limit)
+
+    def waiting(self) -> int:
+        """How many jobs wait for LlamaParse."""
+        with self._store.read() as tx:
+            return len(jobs.unfinished(tx, [JobStatus.HELD], hold="vendor"))
+
+    def hold(self, span: timedelta, actor: Actor, reason: str) -> None:
+        """Send nothing to LlamaParse for so long. Raises ``NotAllowed`` without a reason."""
+        if not reason.strip():
+            raise NotAllowed("A hold needs a reason.", "Say why, so that others understand it.")
+        if not timedelta(0) < span <= _LONGEST_HOLD:
+            raise NotAllowed("A hold lasts up to seven days.", "Choose when it ends.")
+        self._watch.hold(Hold(self._clock() + span, str(actor), reason.strip()))
+
+    def release(self, actor: Actor) -> None:
+        """End a hold before its time."""
+        self._watch.release(str(actor), "released by hand")

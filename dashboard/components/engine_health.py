@@ -1,0 +1,138 @@
+"""An engine's health: state in words, a strip of availability, latency, failures, and a hold."""
+
+from datetime import timedelta
+
+import pandas as pd
+import streamlit as st
+
+from core.console import Console
+from core.domain.health import BreakerState, Outcome, Signal
+from core.domain.jobs import Actor
+from core.services.health import Span
+from core.store.health import EngineHealth
+from core.store.jobs import JobFilter
+from dashboard.components import health_charts
+from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, plain
+
+__all__ = ["show"]
+
+_HOLDS = {
+    "15 minutes": timedelta(minutes=15),
+    "1 hour": timedelta(hours=1),
+    "4 hours": timedelta(hours=4),
+    "1 day": timedelta(days=1),
+}
+_WORDS = {
+    Signal.FAILED: "failed",
+    Signal.SLOW: "far slower than usual",
+    Signal.KEY: "key refused (401)",
+    Signal.QUOTA: "no credits (402)",
+    Signal.ADDRESS: "the address leads to the simulator",
+}
+
+
+def show(console: Console, actor: Actor) -> None:
+    """LlamaParse as far as it is known; then the engine on this machine."""
+    st.subheader("LlamaParse", anchor=False)
+    if console.settings.api_key is None:
+        st.info(
+            "No key is configured, so nobody asks LlamaParse. Its health appears here once "
+            "LLAMAPARSE_API_KEY is set.",
+            icon=":material/key:",
+        )
+        return
+    known = console.health.look()
+    _state(console, known, actor)
+    day = console.health.series(Span.DAY)
+    st.plotly_chart(health_charts.availability(day), key="strip", config={"displayModeBar": False})
+    st.caption(health_charts.summary(day))
+    _latency(console)
+    _record(console)
+
+
+def _state(console: Console, known: EngineHealth, actor: Actor) -> None:
+    sign = ON_HOLD if known.hold else BREAKER_SIGNS[known.breaker.state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(sign.word, icon=sign.icon, color=sign.color)
+        st.markdown(plain(_sentence(console, known)))
+        if known.hold is None:
+            _hold(console, actor)
+        elif st.button("Release", key="release", icon=":material/play_arrow:"):
+            console.health.release(actor)
+            st.rerun()
+
+
+def _sentence(console: Console, known: EngineHealth) -> str:
+    now = console.clock()
+    waiting = console.health.waiting()
+    parts = [console.health.trouble() or "Nothing speaks against it."]
+    breaker = known.breaker
+    if breaker.state is BreakerState.OPEN and breaker.until is not None:
+        parts.append(f"It is tried again in {duration(breaker.until - now)}.")
+    if breaker.state is BreakerState.HALF_OPEN:
+        parts.append("A few documents are let through to try it.")
+    if known.next_probe_at is not None:
+        parts.append(f"Next probe in {duration(max(timedelta(0), known.next_probe_at - now))}.")
+    if waiting:
+        parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} because of it.")
+    provisional = console.jobs.find(JobFilter(is_provisional=True), limit=1).total
+    if provisional:
+        parts.append(
+            f"{provisional:,} {'job has' if provisional == 1 else 'jobs have'} stand-ins for it."
+        )
+    return " ".join(parts)
+
+
+def _hold(console: Console, actor: Actor) -> None:
+    with st.popover("Hold…", icon=":material/pause:", key="hold-what"):
+        st.markdown("Nothing is sent to LlamaParse meanwhile; what was sent is still fetched.")
+        span = st.selectbox("For", list(_HOLDS), key="hold-span")
+        reason = st.text_input("Why", key="hold-reason")
+        if st.button("Hold", type="primary", key="hold"):
+            console.health.hold(_HOLDS[span], actor, reason)
+            st.rerun()
+
+
+def _latency(console: Console) -> None:
+    span = st.segmented_control(
+        "Latency over the last",
+        list(Span),
+        default=Span.HOUR,
+        required=True,
+        format_func=lambda s: s.value,
+        key="span",
+        bind="query-params",
+    )
+    periods = console.health.series(Span(span or Span.HOUR))
+    if any(period.p50_s is not None for period in periods):
+        st.plotly_chart(
+            health_charts.latency(periods), key="latency", config={"displayModeBar": False}
+        )
+    else:
+        st.caption("No answered calls in this time.")
+
+
+def _record(console: Console) -> None:
+    failures, changes = console.health.failures(), console.health.changes()
+    with st.expander(f"Last failures ({len(failures)})", key="failures"):
+        if failures:
+            st.dataframe(pd.DataFrame([_row(f) for f in failures]), hide_index=True)
+        else:
+            st.caption("No call failed in the last 24 hours.")
+    with st.expander(f"Changes ({len(changes)})", key="changes"):
+        for change in changes:
+            words = f"{change.before} → {change.after}".replace("_", " ")
+            st.caption(
+                plain(f"{change.at:%d %b %H:%M:%S} · {words} · {change.reason} · {change.actor}")
+            )
+        if not changes:
+            st.caption("It never changed.")
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    return {
+        "when": f"{outcome.at:%d %b %H:%M:%S}",
+        "call": outcome.operation,
+        "what": _WORDS.get(outcome.signal, outcome.signal.value),
+        "took": duration(timedelta(seconds=outcome.seconds)),
+    }

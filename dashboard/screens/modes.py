@@ -1,0 +1,32 @@
+"""Modes and health: what each mode means now, how LlamaParse does, and the rules of HYBRID."""
+
+import streamlit as st
+
+from dashboard.boundary import explained
+from dashboard.components import (
+    engine_cards,
+    engine_health,
+    facts,
+    header,
+    mode_cards,
+    policy_editor,
+)
+from dashboard.runtime import actor, get_console
+
+console = get_console()
+header.show("Modes and health", console.modes.current())
+mode_cards.show(console, actor())
+
+
+@st.fragment(run_every=5)
+def live() -> None:
+    """The part that moves by itself."""
+    with explained():
+        engine_health.show(console, actor())
+
+
+live()
+st.subheader("Engines", anchor=False)
+engine_cards.show(console.engines.cards.values(), console.routes.price())
+facts.show(console.setup.formats())
+policy_editor.show(console, actor())

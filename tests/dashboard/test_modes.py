@@ -1,0 +1,194 @@
+"""Modes and health: what each mode means now, switching it, holding LlamaParse, editing the rules."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboard.runtime
+from core.console import Console
+from core.domain.availability import periods
+from core.domain.health import Outcome, Signal
+from core.domain.jobs import JobStatus
+from core.domain.money import Tier
+from core.domain.route_policy import HybridPolicy, RoutePolicy
+from core.domain.routing import Mode
+from core.samples import pdf_of_images, pdf_of_text, scan_of
+from core.serving import Served
+from dashboard.components import health_charts
+from tests.factories import ALICE
+from tests.vendor import Switches, a_vendor, pages_that
+
+APP = str(Path(dashboard.runtime.__file__).with_name("app.py"))
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def open_modes() -> Callable[[Console], AppTest]:
+    """The screen, reached from the entry script as a person would."""
+
+    def open_(console: Console) -> AppTest:
+        dashboard.runtime.get_console.clear()
+        dashboard.runtime.install(console)
+        app = AppTest.from_file(APP, default_timeout=30).run()
+        return app.switch_page("screens/modes.py").run()
+
+    return open_
+
+
+@contextmanager
+def _served(tmp_path: Path, switches: Switches) -> Iterator[Served]:
+    with Served(a_vendor(tmp_path / "vendor", switches, pages_that(1))) as served:
+        yield served
+
+
+def _text(app: AppTest) -> str:
+    assert not app.exception, app.exception
+    shown = [*app.markdown, *app.caption, *app.success, *app.warning, *app.info, *app.error]
+    return " ".join(element.value for element in shown).replace("\\", "")
+
+
+def _press(console: Console, mode: Mode) -> str:
+    upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, mode, parse_again=True)
+    return console.submissions.submit(quote, ALICE, "press").job_ids[0]
+
+
+def test_the_mode_is_switched_with_a_reason(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """A switch of mode is stored with its reason for all processes; without one nothing happens."""
+    console = make_console()
+    app = open_modes(console)
+    app.button(key="switch-hybrid").click().run()
+    app.button(key="switch-now").click().run()
+    assert "needs a reason" in _text(app)
+    assert console.modes.current() is Mode.MOCK
+    app.text_input(key="switch-reason").input("trying").run()
+    app.button(key="switch-now").click().run()
+    assert console.modes.current() is Mode.HYBRID
+    assert console.modes.history()[0].reason == "trying"
+
+
+@pytest.mark.parametrize(("status", "words"), [(0, "answers in"), (401, "cannot be used now")])
+def test_real_says_before_it_is_confirmed_whether_the_vendor_can_be_reached(
+    make_console: Callable[..., Console],
+    open_modes: Callable[[Console], AppTest],
+    tmp_path: Path,
+    status: int,
+    words: str,
+) -> None:
+    """The dialog asks LlamaParse once, with the key, and shows what came of it."""
+    with _served(tmp_path, Switches(status=status)) as service:
+        console = make_console(api_key="llx-k", base_url=service.url, mode="mock")
+        app = open_modes(console)
+        app.button(key="switch-real").click().run()
+        assert words in _text(app)
+    assert console.modes.current() is Mode.MOCK
+
+
+def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """In an outage HYBRID frees what REAL holds, if the person says so; the price stands beside it."""
+    console = make_console(api_key="llx-k", mode="real")
+    job_id = _press(console, Mode.REAL)
+    console.watch.heard("probe", "unauthorized", 0.1)
+    console.watch.write_now()
+    app = open_modes(console)
+    assert "refused the key" in _text(app)
+    app.button(key="switch-hybrid").click().run()
+    assert "1 job waits" in _text(app)
+    again = app.radio(key="switch-plan").options[1]
+    assert again.replace("\\", "") == "Plan them again: $0.00, 1 with stand-ins"
+    app.radio(key="switch-plan").set_value(again).run()
+    app.text_input(key="switch-reason").input("outage").run()
+    app.button(key="switch-now").click().run()
+    job = console.jobs.view(job_id).job
+    assert (job.mode, job.status, job.is_provisional) == (
+        Mode.HYBRID,
+        JobStatus.PARSE_QUEUED,
+        True,
+    )
+    assert console.spend.today(Mode.REAL).total_usd == 0
+    assert any("planned again" in entry.cause for entry in console.jobs.view(job_id).timeline)
+
+
+def test_jobs_keep_their_plan_unless_asked(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """Switching alone changes no job that waits."""
+    console = make_console(api_key="llx-k", mode="real")
+    job_id = _press(console, Mode.REAL)
+    app = open_modes(console)
+    app.button(key="switch-mock").click().run()
+    app.text_input(key="switch-reason").input("demo").run()
+    app.button(key="switch-now").click().run()
+    assert console.modes.current() is Mode.MOCK
+    assert console.jobs.view(job_id).job.mode is Mode.REAL
+    assert console.jobs.view(job_id).job.generation == 1
+
+
+def test_llamaparse_is_held_and_released_from_the_screen(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """A hold says until when, by whom and why; releasing it ends it; both are on record."""
+    console = make_console(api_key="llx-k", mode="hybrid")
+    app = open_modes(console)
+    assert "healthy" in _text(app)
+    app.text_input(key="hold-reason").input("key rotation").run()
+    app.button(key="hold").click().run()
+    assert "key rotation" in console.health.trouble()
+    app = open_modes(console)
+    assert "key rotation" in _text(app)
+    app.button(key="release").click().run()
+    assert console.health.trouble() == ""
+    assert len(console.health.changes()) == 2
+
+
+def test_rules_show_what_they_would_do_before_they_are_stored(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """Choosing economy shows the price of a recent document at once; storing needs a reason."""
+    console = make_console(api_key="llx-k", mode="hybrid")
+    page = "Heading\n" + "A sentence of plain words that fills the line of a page.\n" * 30
+    files = {"text.pdf": pdf_of_text([page, page]), "scan.pdf": pdf_of_images([scan_of("x")])}
+    uploads = [console.submissions.preflight(n, io.BytesIO(data)) for n, data in files.items()]
+    quote = console.submissions.quote(uploads[:1], Tier.AGENTIC, Mode.HYBRID)
+    console.submissions.submit(quote, ALICE, "press")
+    app = open_modes(console)
+    assert "costs $0.03: all pages go to LlamaParse" in _text(app)
+    app.segmented_control(key="policy-hybrid").set_value(HybridPolicy.ECONOMY).run()
+    assert "costs $0.00 instead of $0.03: all pages stay here" in _text(app)
+    assert console.routes.policy() == RoutePolicy()
+    app.text_input(key="policy-reason").input("thrift")
+    next(b for b in app.button if b.label.startswith("Put these rules")).click().run()
+    assert console.routes.policy().hybrid is HybridPolicy.ECONOMY
+    assert console.routes.history()[0].reason == "thrift"
+
+
+def _outcomes(*signals: Signal) -> list[Outcome]:
+    return [
+        Outcome(NOW + timedelta(minutes=n), "status", s, (n + 1) / 10)
+        for n, s in enumerate(signals)
+    ]
+
+
+def test_the_strip_counts_what_speaks_for_or_against_the_engine() -> None:
+    """Periods are of equal length, broken documents do not count, and words say what colours show."""
+    calls = _outcomes(Signal.OK, Signal.OK, Signal.SLOW, Signal.FAILED, Signal.NEUTRAL)
+    found = periods(calls, NOW, NOW + timedelta(minutes=10), timedelta(minutes=5))
+    assert [(p.calls, p.failed, p.slow) for p in found] == [(4, 1, 1), (0, 0, 0)]
+    assert (found[0].p50_s, found[0].p95_s, found[1].p50_s) == (0.2, 0.3, None)
+    assert "75.0% of 4 calls answered" in health_charts.summary(found)
+    assert "failures in 1 period" in health_charts.summary(found)
+    strip = health_charts.availability(found)
+    assert list(strip.data[0].customdata) == [
+        "4 calls, 1 failed, 1 slow, median 200 ms",
+        "nobody asked",
+    ]
+    assert list(health_charts.latency(found).data[1].y) == [pytest.approx(300), None]

@@ -1,0 +1,89 @@
+"""An engine that takes a few minutes to write: it shouts what is in a text file."""
+
+from datetime import datetime
+
+from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_page_ranges
+from core.domain.money import Tier
+from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.engines.registry import EngineCard
+
+__all__ = ["Toy", "toy_card"]
+
+
+class Toy:
+    """Upper case, page by line. Stands in for the local engine where it is registered."""
+
+    name = EngineName.LOCAL
+
+    async def turn(self) -> float:
+        """At once."""
+        return 0.0
+
+    def known_version(self, tier: Tier) -> str:
+        """There is one."""
+        del tier
+        return ""
+
+    async def ask_version(self, tier: Tier) -> str:
+        """Never necessary."""
+        return self.known_version(tier)
+
+    async def submit(self, order: ParseOrder) -> EngineJob:
+        """Nothing is sent."""
+        return _job(order.attempt_id)
+
+    async def status(self, vendor_job_id: str) -> EngineJob:
+        """Always ready."""
+        return _job(vendor_job_id.removeprefix("toy-"))
+
+    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
+        """Always ready."""
+        del order
+        return await self.status(vendor_job_id)
+
+    async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
+        """Shout."""
+        del vendor_job_id
+        assert order.content is not None
+        lines = b"".join([chunk async for chunk in order.content.chunks()]).decode().splitlines()
+        wanted = parse_page_ranges(order.target_pages) if order.target_pages else ()
+        pages = tuple(
+            ParsedPage(number, line.upper(), line.upper(), self.name)
+            for number, line in enumerate(lines, start=1)
+            if not wanted or number in wanted
+        )
+        return ParsedDocument(pages, 0)
+
+    async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
+        """It exists by definition."""
+        del since
+        return _job(attempt_id)
+
+    async def cancel(self, vendor_job_id: str) -> EngineJob:
+        """Too late."""
+        return await self.status(vendor_job_id)
+
+    async def probe(self) -> float:
+        """It is always well."""
+        return 0.0
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def toy_card(toy: Toy) -> EngineCard:
+    """What it says of itself."""
+    return EngineCard(
+        name=toy.name,
+        title="Toy",
+        takes=lambda media_type: media_type == "text/plain",
+        tiers=(),
+        page_ranges=True,
+        languages="loud ones",
+        credits=lambda _price, _tier, _pages: 0,
+        probe=toy.probe,
+    )
+
+
+def _job(attempt_id: str) -> EngineJob:
+    return EngineJob(f"toy-{attempt_id}", EngineStatus.COMPLETED, attempt_id=attempt_id, credits=0)
