@@ -174,7 +174,7 @@ class _Tenancy:
                     return problem(
                         ["query", name], "uuid_parsing", "Input should be a valid UUID", value
                     )
-                if uuid.UUID(bare) != uuid.UUID(ours):
+                if str(uuid.UUID(bare)) != ours.lower():
                     return Refused(self._status, "Access denied to this project")
         return None
 

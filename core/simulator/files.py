@@ -3,7 +3,7 @@
 import asyncio
 import mimetypes
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from starlette.datastructures import QueryParams
@@ -63,11 +63,16 @@ async def list_files(request: Request) -> Response:
     )
 
 
+_Id = Annotated[
+    str, Field(pattern=r"^(dfl-|prj-)?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+]
+
+
 class _Filter(Open):
-    project_id: str | None = None
-    file_ids: list[str] | None = None
+    project_id: _Id | None = None
+    file_ids: list[_Id] | None = None
     file_name: str | None = None
-    data_source_id: str | None = None
+    data_source_id: _Id | None = None
     external_file_id: str | None = None
     only_manually_uploaded: bool | None = None
 
@@ -85,6 +90,12 @@ async def query_files(request: Request) -> Response:
     wanted, order = asked.filter or _Filter(), asked.order_by or ""
     if order not in ORDERS:
         raise problem(["body", "order_by"], "literal_error", "Not an order of files", order)
+    config, ids = desk_of(request).config, tuple(wanted.file_ids or ())
+    project = config.project_id.removeprefix("prj-")
+    if wanted.project_id and wanted.project_id.removeprefix("prj-").lower() != project.lower():
+        raise Refused(config.other_project_status, "Access denied to this project")
+    if wanted.data_source_id:
+        ids = ("none",)  # files of the simulator were all uploaded by hand
     place = QueryParams({"page_token": asked.page_token or token(0)})
     return JSONResponse(
         await _listed(
@@ -93,7 +104,7 @@ async def query_files(request: Request) -> Response:
                 page_size=min(asked.page_size or 50, 1000),
                 offset=from_token(place) or 0,
                 order=order,
-                ids=tuple(wanted.file_ids or ()),
+                ids=ids,
                 name=wanted.file_name,
                 external_id=wanted.external_file_id,
             ),

@@ -159,6 +159,6 @@ def job_of(
         user_metadata=asked.user_metadata,
         usage_tags=tags,
         asked=asked.model_dump(
-            mode="json", exclude={"webhook_configurations"}, exclude_defaults=True
+            mode="json", exclude={"webhook_configurations", "http_proxy"}, exclude_defaults=True
         ),
     )

@@ -87,6 +87,14 @@ def test_the_listing_of_files_pages_filters_and_orders(simulate: Simulate) -> No
     query = {"filter": {"file_name": "b.pdf"}, "page_size": 5}
     asked = httpx.post(f"{url}{FILES}/query", headers=AUTH, json=query).json()
     assert [file["id"] for file in asked["items"]] == [made[2]]
+    other = "11111111-1111-4111-8111-111111111111"
+    for filter_, status in (
+        ({"project_id": "mine"}, 422),
+        ({"project_id": other}, 403),
+        ({"data_source_id": other}, 200),
+    ):
+        answer = httpx.post(f"{url}{FILES}/query", headers=AUTH, json={"filter": filter_})
+        assert (answer.status_code, answer.json().get("items", [])) == (status, [])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,10 @@ DEVIATIONS = (
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A simulator's address with the ids of a job, a file and a receiver that exist there."""
     folder = tmp_path_factory.mktemp("openapi")
-    app = create_simulator(SimulatorConfig(api_key="llx-test"), folder, read_lines)
+    config = SimulatorConfig(api_key="llx-test", seed="openapi")
+    app = create_simulator(
+        config, folder, read_lines, clock=lambda: datetime(2026, 11, 1, tzinfo=UTC)
+    )
     with ExitStack() as stack:
         url = stack.enter_context(Serving(app)).url
         file = httpx.post(
