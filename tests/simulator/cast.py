@@ -21,7 +21,10 @@ __all__ = ["Mailbox", "Memory", "an_order", "eventually", "read_lines"]
 
 
 async def read_lines(path: Path, name: str, target_pages: str) -> ParsedDocument:
-    """A page for each line, none for ``nothing``; a line ``fail`` fails, ``refuse:REASON`` is refused."""
+    """A page for each line, a heading unless it is a list; none for ``nothing``; a line ``fail`` fails.
+
+    ``refuse:REASON`` is refused.
+    """
     text = path.read_text(encoding="utf-8")  # noqa: ASYNC240 - a few bytes
     if text.startswith("refuse:"):
         raise DocumentRefused(
@@ -38,7 +41,8 @@ async def read_lines(path: Path, name: str, target_pages: str) -> ParsedDocument
 
 def _page(number: int, line: str) -> ParsedPage:
     error = "the page is broken" if line == "fail" else ""
-    return ParsedPage(number, "" if error else f"# {line}", line, EngineName.LOCAL, error=error)
+    markdown = line if line.startswith("- ") else f"# {line}"
+    return ParsedPage(number, "" if error else markdown, line, EngineName.LOCAL, error=error)
 
 
 @dataclass
