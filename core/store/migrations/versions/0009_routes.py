@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-revision = "0007"
-down_revision = "0005a"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
