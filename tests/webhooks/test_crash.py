@@ -19,7 +19,9 @@ from sqlalchemy import event
 from core.clock import utc_now
 from core.console import Console
 from core.domain.jobs import AttemptStatus
-from core.pipeline.driver import Driver, Resources
+from core.pipeline.driver import Resources
+from core.pipeline.driving import following
+from core.pipeline.driving.context import Context
 from core.store import Store, deliveries, jobs
 from core.store.engine import _engine_for
 from core.store.tables import AttemptRow
@@ -158,13 +160,11 @@ def _deliver(receiver: Receiver, vendor_id: str, name: str, writing: int) -> Non
 def _apply(store: Store, attempt_id: str) -> None:
     """What the pipeline does once the vendor has answered: events and transition in one transaction."""
     facts = cast("Any", dict.fromkeys(Resources.__slots__))
-    driver = Driver(
-        Resources(**{**facts, "store": store, "clock": utc_now, "concurrency": 1}), "exe"
-    )
+    ctx = Context(Resources(**{**facts, "store": store, "clock": utc_now, "concurrency": 1}), "exe")
     with store.read() as tx:
         attempt = jobs.attempt(tx, attempt_id)
         job = jobs.job(tx, attempt.job_id)
-    driver._follow(job, attempt, AttemptStatus.FETCHING, "completed")
+    following.follow(ctx, job, attempt, AttemptStatus.FETCHING, "completed")
 
 
 def _each_applied_once(path: Path, ground: Ground, answered: list[str]) -> None:

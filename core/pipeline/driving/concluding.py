@@ -1,0 +1,65 @@
+"""Every attempt has ended: stand-ins where they are due, then one result and the job's status."""
+
+from core.domain.documents import ParsedDocument
+from core.domain.jobs import Attempt, JobStatus, newest_tries
+from core.domain.quality import with_receipt
+from core.domain.routing import Mode
+from core.pipeline.driving.context import SYSTEM, Context
+from core.pipeline.handoff import begin
+from core.pipeline.results import dump, load
+from core.pipeline.stand_ins import open_stand_ins, outcome_of
+from core.store import jobs
+
+__all__ = ["conclude", "stand_ins"]
+
+
+def stand_ins(ctx: Context, job_id: str, generation: int) -> list[str]:
+    """Open what the local engine has to stand in for; ids of those not ended yet."""
+    with ctx.resources.store.read() as tx:
+        job = jobs.job(tx, job_id)
+        attempts = jobs.attempts(tx, job_id, generation)
+    if job.mode is not Mode.HYBRID or job.generation != generation:
+        return []
+    results = {a.id: _result_of(ctx, a) for a in attempts if a.result_blob}
+    with ctx.resources.store.write() as tx:
+        if jobs.job(tx, job_id).status is JobStatus.PARSING:
+            open_stand_ins(tx, job, results, SYSTEM, ctx.resources.clock())
+        attempts = jobs.attempts(tx, job_id, generation)
+    opened = [a for a in attempts if a.is_provisional and not a.retry_of]
+    return [a.id for a in opened if not a.status.is_final]
+
+
+def conclude(ctx: Context, job_id: str, generation: int) -> str:
+    """Store the one result of all attempts; the status that the job has then."""
+    with ctx.resources.store.read() as tx:
+        job = jobs.job(tx, job_id)
+        attempts = jobs.attempts(tx, job_id, generation)
+    if job.generation != generation or job.status is not JobStatus.PARSING:
+        return job.status
+    attempts = newest_tries(attempts)
+    results = {a.id: _result_of(ctx, a) for a in attempts if a.result_blob}
+    before = load(ctx.resources.blobs.get(job.result_blob)) if job.result_blob else None
+    whole, status = outcome_of(job, attempts, results, before)
+    if results:
+        whole = with_receipt(whole, ctx.resources.text_layer(job))
+    blob = ctx.resources.blobs.put(dump(whole)) if results else ""
+    failed = next((a for a in attempts if a.error), None)
+    now = ctx.resources.clock()
+    with ctx.resources.store.write() as tx:
+        facts: dict[str, object] = {"result_blob": blob} if blob else {}
+        if blob:
+            facts["page_count"] = len(whole.pages)
+        facts["is_provisional"] = any(page.is_provisional for page in whole.pages)
+        if failed is not None:
+            facts.update(reason=failed.error, next_step=failed.next_step)
+        cause = failed.error if failed else "every attempt is done"
+        if status is JobStatus.CANCELLED:
+            cause = "every attempt is cancelled"
+        concluded = jobs.change_job(tx, job_id, status, SYSTEM, cause, now, **facts)
+        if status in {JobStatus.PARSED, JobStatus.FAILED_PARSE}:
+            status = begin(tx, concluded, now)
+    return status
+
+
+def _result_of(ctx: Context, attempt: Attempt) -> ParsedDocument:
+    return load(ctx.resources.blobs.get(attempt.result_blob))

@@ -1,0 +1,120 @@
+"""An attempt ends without a result: failed, perhaps tried again by rule, or cancelled."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job
+from core.errors import UpstreamError, UpstreamKind
+from core.pipeline.admission import open_retry
+from core.pipeline.driving import billing, events, timing, upstream
+from core.pipeline.driving.context import SYSTEM, Context
+from core.store import Transaction, jobs
+
+__all__ = ["DEADLINE_RULE", "cancelled", "fail", "refused"]
+
+DEADLINE_RULE = "system:deadline"
+"""Who asked for the cancel when the deadline passed."""
+
+
+async def refused(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
+    """End it with what the vendor said."""
+    what = error.what
+    if error.kind is UpstreamKind.INVALID and error.vendor_message:
+        what = f"{what} It said: {error.vendor_message}"
+    said = upstream.said_by(error)
+    return await fail(ctx, job, attempt, error.kind, what, error.next_step, said=said)
+
+
+async def fail(  # noqa: PLR0913 - what failed, why, what to do, what of the money
+    ctx: Context,
+    job: Job,
+    attempt: Attempt,
+    kind: str,
+    what: str,
+    next_step: str,
+    *,
+    release: bool = True,
+    retries: int = 0,
+    said: dict[str, object] | None = None,
+) -> float | None:
+    """End it as failed; seconds until its retry by rule, when one was opened."""
+
+    def write() -> bool:
+        now = ctx.resources.clock()
+        with ctx.resources.store.write() as tx:
+            applied = (
+                events.apply(ctx, tx, job, attempt, "asked: failed") if attempt.vendor_job_id else 0
+            )
+            via = ", told by a webhook" if applied else ""
+            ended = jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.FAILED,
+                SYSTEM,
+                f"{what}{via}",
+                now,
+                detail=said,
+                error_kind=str(kind),
+                error=what,
+                next_step=next_step,
+            )
+            # what a vendor job cost is settled when the vendor says so, also when it failed
+            if release and attempt.vendor_job_id is None:
+                billing.settle(ctx, tx, job, attempt, 0, now)
+            return ended is not None and _try_again(ctx, tx, ended, retries, now)
+
+    tried_again = await asyncio.to_thread(write)
+    ctx.log.warning("attempt failed", kind=str(kind), tried_again=tried_again)
+    return timing.patience_of(job).before_retry.total_seconds() if tried_again else timing.NO_MORE
+
+
+async def cancelled(ctx: Context, job: Job, attempt: Attempt, by: str) -> float | None:
+    """End it as cancelled, by whoever asked for that."""
+
+    def write() -> None:
+        now = ctx.resources.clock()
+        with ctx.resources.store.write() as tx:
+            if attempt.vendor_job_id:
+                events.apply(ctx, tx, job, attempt, "asked: cancelled")
+            jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.CANCELLED,
+                Actor(by, is_authenticated=True),
+                "cancelled",
+                now,
+            )
+            if attempt.vendor_job_id is None:
+                billing.settle(ctx, tx, job, attempt, 0, now)
+
+    await asyncio.to_thread(write)
+    return timing.NO_MORE
+
+
+def _try_again(ctx: Context, tx: Transaction, failed: Attempt, retries: int, now: datetime) -> bool:
+    """By rule, a new attempt with an intent of its own: as often as the failure is worth it."""
+    job = jobs.job(tx, failed.job_id)
+    count = _tries_before(jobs.attempts(tx, job.id, failed.generation), failed) + 1
+    if count > retries or failed.generation != job.generation or job.status.is_final:
+        return False
+    if failed.cancel_requested_by not in {"", DEADLINE_RULE}:
+        return False
+    cause = f"retry {count} of {retries} by rule, after: {failed.error_kind}"
+    refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now)
+    if refusal:
+        step = f"It was not tried again by rule: {refusal} Retry it when the limit allows."
+        jobs.update_attempt(tx, failed.id, next_step=step)
+        return False
+    reason = f"{failed.error} It is tried again ({count} of {retries})."
+    jobs.update_job(tx, job.id, reason=reason, next_step="")
+    return True
+
+
+def _tries_before(attempts: Sequence[Attempt], attempt: Attempt) -> int:
+    """How many attempts this one is a retry of, one for the other."""
+    by_id = {each.id: each for each in attempts}
+    count = 0
+    while attempt.retry_of in by_id:
+        count, attempt = count + 1, by_id[attempt.retry_of]
+    return count

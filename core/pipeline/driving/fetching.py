@@ -1,0 +1,56 @@
+"""Fetching: the result comes into the blob store, then the attempt is done."""
+
+import asyncio
+
+from core.domain.documents import EngineName, ParsedDocument
+from core.domain.jobs import Attempt, AttemptStatus, Job
+from core.errors import ConsoleError, UpstreamError, UpstreamKind
+from core.pipeline.driving import billing, ending, timing, upstream
+from core.pipeline.driving.context import SYSTEM, Context
+from core.pipeline.driving.orders import order_of
+from core.pipeline.results import dump
+from core.pipeline.stand_ins import as_provisional
+from core.store import jobs
+
+__all__ = ["fetch", "keep"]
+
+
+async def fetch(ctx: Context, job: Job, attempt: Attempt) -> float | None:
+    """Fetch what the vendor has ready; a result that is not there yet is waited for."""
+    engine = ctx.resources.engine_of(job.mode, attempt.engine)
+    order = await asyncio.to_thread(order_of, ctx, job, attempt, attempt.version)
+    async with ctx.busy:
+        try:
+            result = await engine.fetch(attempt.vendor_job_id or "", order)
+        except UpstreamError as error:
+            looks = len(timing.RESULT_WAITS_S) if error.kind is UpstreamKind.RESULT_MISSING else 0
+            if error.retryable or error.kind in upstream.STALLING or attempt.polls < looks:
+                await asyncio.to_thread(upstream.not_asked, ctx, job, attempt, error)
+                return error.retry_after_s or timing.result_wait_s(job, attempt)
+            return await ending.refused(ctx, job, attempt, error)
+        except ConsoleError as error:
+            return await ending.fail(ctx, job, attempt, "document", error.what, error.next_step)
+        await asyncio.to_thread(keep, ctx, job, attempt, result)
+    return timing.NO_MORE
+
+
+def keep(ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
+    """Store the result, then let the row point at it, in this order."""
+    if attempt.is_provisional:
+        result = as_provisional(result)
+    blob = ctx.resources.blobs.put(dump(result))
+    now = ctx.resources.clock()
+    with ctx.resources.store.write() as tx:
+        jobs.change_attempt(
+            tx,
+            attempt.id,
+            AttemptStatus.DONE,
+            SYSTEM,
+            f"{len(result.pages)} pages stored",
+            now,
+            result_blob=blob,
+            reported_credits=result.credits,
+        )
+        jobs.update_job(tx, job.id, reason="", next_step="")
+        if result.credits is not None or attempt.engine is EngineName.LOCAL:
+            billing.settle(ctx, tx, job, attempt, result.credits or 0, now, len(result.pages))

@@ -1,0 +1,119 @@
+"""A submit that did not go through, or may not be made: wait, hold the job, end it, or look for it."""
+
+import asyncio
+
+from core.domain.jobs import Attempt, AttemptStatus, Job, JobStatus
+from core.domain.routing import Mode
+from core.errors import UpstreamError, UpstreamKind
+from core.pipeline.driving import ending, upstream
+from core.pipeline.driving.context import SYSTEM, Context
+from core.store import jobs
+
+__all__ = ["closed", "doubt", "judge"]
+
+
+async def closed(ctx: Context, job: Job, attempt: Attempt, why: str) -> float | None:
+    """LlamaParse cannot be used now: the job waits, or in HYBRID goes on here if it can."""
+    if job.mode is Mode.HYBRID and await asyncio.to_thread(ctx.resources.stands_in, job):
+        await asyncio.to_thread(_begin, ctx, job, why)
+        step = "Parse it again when LlamaParse is back, if it matters."
+        return await ending.fail(ctx, job, attempt, "unavailable", why, step)
+    step = "It goes on by itself when LlamaParse can be used again."
+    error = UpstreamError(UpstreamKind.CONNECTION, why, step)
+    await asyncio.to_thread(_hold, ctx, job, attempt, error)
+    return None
+
+
+async def judge(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
+    """What follows from a submit that failed; seconds until the next look."""
+    if error.outcome_unknown:
+        return await doubt(ctx, job, attempt, error.what)
+    if error.retry_after_s:
+        ctx.resources.paused(error.retry_after_s)
+    if error.kind in upstream.STALLING:
+        if job.mode is Mode.HYBRID and await asyncio.to_thread(ctx.resources.stands_in, job):
+            await asyncio.to_thread(_begin, ctx, job, error.what)
+            return await ending.fail(ctx, job, attempt, error.kind, error.what, error.next_step)
+        await asyncio.to_thread(_hold, ctx, job, attempt, error)
+        return None
+    if not error.retryable:
+        return await ending.refused(ctx, job, attempt, error)
+    wait = error.retry_after_s or min(60.0, 2.0 ** min(attempt.polls, 6))
+    await asyncio.to_thread(_withdraw, ctx, job, attempt, error)
+    return wait
+
+
+async def doubt(ctx: Context, job: Job, attempt: Attempt, cause: str) -> float:
+    """From now on the vendor is asked for the job before anything is sent again."""
+
+    def write() -> None:
+        with ctx.resources.store.write() as tx:
+            reason = "It is not known whether LlamaParse took it; looking for it."
+            jobs.change_attempt(
+                tx,
+                attempt.id,
+                AttemptStatus.UNKNOWN,
+                SYSTEM,
+                cause,
+                ctx.resources.clock(),
+                polls=0,
+                asked_at=None,
+            )
+            jobs.update_job(tx, job.id, reason=reason, next_step="")
+
+    await asyncio.to_thread(write)
+    return 0.0
+
+
+def _begin(ctx: Context, job: Job, cause: str) -> None:
+    with ctx.resources.store.write() as tx:
+        if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
+            jobs.change_job(
+                tx, job.id, JobStatus.PARSING, SYSTEM, cause, ctx.resources.clock(), reason=""
+            )
+
+
+def _withdraw(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> None:
+    now = ctx.resources.clock()
+    with ctx.resources.store.write() as tx:
+        jobs.change_attempt(
+            tx,
+            attempt.id,
+            AttemptStatus.RESERVED,
+            SYSTEM,
+            error.what,
+            now,
+            detail=upstream.said_by(error),
+            # known not to be taken: only submits whose outcome is not known are counted
+            submits=attempt.submits,
+        )
+        jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
+        jobs.update_job(tx, job.id, reason=error.what, next_step=error.next_step)
+
+
+def _hold(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> None:
+    now = ctx.resources.clock()
+    with ctx.resources.store.write() as tx:
+        jobs.change_attempt(
+            tx,
+            attempt.id,
+            AttemptStatus.RESERVED,
+            SYSTEM,
+            error.what,
+            now,
+            detail=upstream.said_by(error),
+            submits=attempt.submits,
+        )
+        if jobs.job(tx, job.id).status is JobStatus.HELD:
+            return
+        jobs.change_job(
+            tx,
+            job.id,
+            JobStatus.HELD,
+            SYSTEM,
+            error.what,
+            now,
+            reason=error.what,
+            next_step=error.next_step,
+            hold="vendor",
+        )
