@@ -24,6 +24,7 @@ from core.domain.jobs import (
 from core.domain.money import Tier, usd_from_micros
 from core.domain.quality import with_receipt
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
+from core.domain.speaker import told_of
 from core.engines.protocol import (
     Content,
     EngineJob,
@@ -416,7 +417,7 @@ class Driver:
     async def _doubt(self, job: Job, attempt: Attempt, cause: str) -> float:
         def write() -> None:
             with self._r.store.write() as tx:
-                reason = "It is not known whether LlamaParse took it; looking for it."
+                reason = _told(job, "It is not known whether LlamaParse took it; looking for it.")
                 jobs.change_attempt(
                     tx,
                     attempt.id,
@@ -465,7 +466,9 @@ class Driver:
             return apart.total_seconds()
         if attempt.submits >= _MAX_SUBMITS:
             what = "The outcome of the submit stayed unknown after three tries."
-            step = "Look for it in LlamaParse's own history; retry when it is not there."
+            step = _told(
+                job, "Look for it in LlamaParse's own history; retry when it is not there."
+            )
             return await self._fail(job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
         if attempt.cancel_requested_by:
             return await self._cancelled(job, attempt, attempt.cancel_requested_by)
@@ -504,8 +507,8 @@ class Driver:
     def _not_asked(self, job: Job, attempt: Attempt, error: UpstreamError) -> None:
         what, step = error.what, error.next_step
         if attempt.cancel_requested_by and error.kind is UpstreamKind.CONFLICT:
-            what = "LlamaParse refuses to cancel the job, and does not end it either."
-            step = "It is asked again; LlamaParse's support can say what it does."
+            what = _told(job, "LlamaParse refuses to cancel the job, and does not end it either.")
+            step = _told(job, "It is asked again; LlamaParse's support can say what it does.")
         with self._r.store.write() as tx:
             jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
             jobs.update_job(tx, job.id, reason=what, next_step=step)
@@ -541,7 +544,7 @@ class Driver:
 
     async def _overdue(self, job: Job, attempt: Attempt) -> float | None:
         """The deadline passed, and that the job is cancelled is confirmed: it cannot cost twice."""
-        what = "LlamaParse did not finish it in time, so it was cancelled there."
+        what = _told(job, "LlamaParse did not finish it in time, so it was cancelled there.")
         step = "Retry it, or split the document into parts."
         return await self._fail(job, attempt, "overdue", what, step, retries=_OVERDUE_RETRIES)
 
@@ -836,6 +839,11 @@ class Driver:
     def _update(self, attempt_id: str, **facts: object) -> None:
         with self._r.store.write() as tx:
             jobs.update_attempt(tx, attempt_id, **facts)
+
+
+def _told(job: Job, sentence: str) -> str:
+    """What LlamaParse did, told of the simulator where it was that."""
+    return told_of(sentence, simulated=job.mode is Mode.MOCK)
 
 
 def _deadline(attempt: Attempt, now: datetime) -> datetime:
