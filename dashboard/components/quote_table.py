@@ -16,12 +16,18 @@ _NAMED = 5
 
 
 def show(quote: Quote) -> None:
-    """One row per document."""
-    refused = [line for line in quote.lines if not line.upload.document.is_parsable]
+    """One row per document; what stands in the way of one is said above them."""
+    refused = [
+        line
+        for line in quote.lines
+        if not (line.will_parse or line.upload.same_as or line.earlier is not None)
+    ]
     for line in refused[:_NAMED]:
         st.warning(plain(f"{line.upload.name}: {line.note}"), icon=":material/block:")
     if len(refused) > _NAMED:
-        st.caption(f"{len(refused) - _NAMED} more cannot be read; the notes in the table say why.")
+        st.caption(
+            f"{len(refused) - _NAMED} more cannot be parsed; the notes in the table say why."
+        )
     rows = [
         {
             "document": line.upload.name,

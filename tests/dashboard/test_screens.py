@@ -1,6 +1,7 @@
 """Every screen in four worlds: empty, busy, a broken database, a missing setting."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,51 @@ def test_refused_files_stand_in_the_quote_with_a_reason(
     assert quote.usd == Decimal(0)
     assert not quote.parsable
     assert "right name" in quote.lines[0].note
+
+
+@pytest.mark.parametrize("mode", [Mode.MOCK, Mode.HYBRID])
+@pytest.mark.parametrize(
+    ("name", "head", "missing"),
+    [
+        ("scan.png", b"\x89PNG\r\n\x1a\n0000", "ImageMagick"),
+        ("minutes.docx", None, "LibreOffice"),
+    ],
+)
+def test_what_mock_cannot_read_makes_no_job(
+    make_console: Callable[..., Console],
+    monkeypatch: pytest.MonkeyPatch,
+    mode: Mode,
+    name: str,
+    head: bytes | None,
+    missing: str,
+) -> None:
+    """A file that this machine would have to read and cannot is a line that says what to install."""
+    monkeypatch.setenv("PATH", "")  # a machine without converters
+    console = make_console()
+    upload = console.submissions.preflight(name, io.BytesIO(head or _office_file()))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, mode)
+    assert upload.document.is_parsable
+    assert not quote.parsable
+    assert missing in quote.lines[0].note
+    assert "REAL takes it" in quote.lines[0].note
+
+
+def test_what_mock_cannot_read_real_takes(
+    make_console: Callable[..., Console], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this machine has no converter for is still LlamaParse's to read."""
+    monkeypatch.setenv("PATH", "")
+    console = make_console(api_key="llx-test", mode="mock")
+    upload = console.submissions.preflight("minutes.docx", io.BytesIO(_office_file()))
+    for mode in (Mode.REAL, Mode.HYBRID):
+        assert len(console.submissions.quote([upload], Tier.AGENTIC, mode).parsable) == 1
+
+
+def _office_file() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("word/document.xml", "<document/>")
+    return out.getvalue()
 
 
 def test_the_same_file_twice_is_parsed_once(make_console: Callable[..., Console]) -> None:
