@@ -8,6 +8,7 @@ from core.domain.money import Tier
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.services.limits import limit_words
 from core.services.quotes import Quote, QuoteLine, limit_shares
+from dashboard.components.columns import right
 from dashboard.wording import engine_name, money, plain, tier_name
 
 __all__ = ["reasons", "shares_line", "show", "sum_line", "tier_prices"]
@@ -47,7 +48,7 @@ def show(quote: Quote) -> None:
         key="quote",
         column_config={
             "credits": st.column_config.NumberColumn(format="localized"),
-            "price": st.column_config.TextColumn(alignment="right"),
+            **right("price"),
             "note": st.column_config.TextColumn(width="large"),
         },
     )
