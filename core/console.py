@@ -150,6 +150,7 @@ class Console:
             self.rules,
             self.routes.policy,
             self.watch.trouble,
+            self._is_read_here,
             is_configured=has_key,
             clock=clock,
         )
@@ -159,7 +160,7 @@ class Console:
         self.prices = Prices(self.store, self.rules, clock)
         self.drift = Drift(self.store, self.rules, clock)
         self.receipts = Receipts(self.store)
-        self.holds = Holds(self.store, self.rules, self.queue.enqueue, clock)
+        self.holds = Holds(self.store, self.rules, self.queue.enqueue, self._stands_in, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
