@@ -150,6 +150,7 @@ class Console:
             self.rules,
             self.routes.policy,
             self.watch.trouble,
+            self._is_read_here,
             is_configured=has_key,
             clock=clock,
         )
@@ -159,7 +160,7 @@ class Console:
         self.prices = Prices(self.store, self.rules, clock)
         self.drift = Drift(self.store, self.rules, clock)
         self.receipts = Receipts(self.store)
-        self.holds = Holds(self.store, self.rules, self.queue.enqueue, clock)
+        self.holds = Holds(self.store, self.rules, self.queue.enqueue, self._stands_in, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(
             self.store,
@@ -172,7 +173,7 @@ class Console:
             clock=clock,
             policy=self.routes.policy,
             trouble=self.watch.trouble,
-            stands_in=self._is_read_here,
+            lacking_here=self._lacking_here,
         )
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
@@ -360,8 +361,11 @@ class Console:
 
     def _is_read_here(self, document: Document) -> bool:
         """Whether the local engine can read it: the bytes are here, and so is what opens them."""
-        takes = self.engines.cards[EngineName.LOCAL].takes
-        return not document.source_url and takes(document.media_type)
+        return not document.source_url and not self._lacking_here(document)
+
+    def _lacking_here(self, document: Document) -> str:
+        """Why the local engine cannot read a document of this type; empty when it can."""
+        return self.engines.cards[EngineName.LOCAL].lacks(document.media_type)
 
     def _again(self) -> Again:
         return Again(

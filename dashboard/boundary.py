@@ -8,8 +8,14 @@ from streamlit.runtime.scriptrunner import RerunException, StopException
 
 from core.errors import ConsoleError, StoreUnavailable
 from core.telemetry import log
+from dashboard.wording import plain
 
-__all__ = ["explained"]
+__all__ = ["explained", "tell"]
+
+
+def tell(error: ConsoleError, *, icon: str = ":material/error:") -> None:
+    """What happened and what to do, as text: a name from outside inside it is no markup."""
+    st.error(f"**{plain(error.what)}** {plain(error.next_step)}".rstrip(), icon=icon)
 
 
 @contextmanager
@@ -20,10 +26,10 @@ def explained() -> Iterator[None]:
     except (RerunException, StopException):
         raise
     except StoreUnavailable as error:
-        st.error(f"**{error.what}** {error.next_step}", icon=":material/database_off:")
+        tell(error, icon=":material/database_off:")
         st.caption("Nothing was lost. This page works again as soon as the database does.")
     except ConsoleError as error:
-        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        tell(error)
     except Exception:  # the last border before a person; the log has the rest
         log("dashboard").exception("screen failed")
         st.error(

@@ -32,9 +32,9 @@ ENTRIES = (
     Entry("Work", "Submission", "screens/submission.py", ":material/inventory_2:", is_hidden=True),
     Entry("Money", "Spend", "screens/spend.py", ":material/payments:"),
     Entry("Money", "Limits", "screens/limits.py", ":material/speed:"),
+    Entry("Engine room", "Modes and health", "screens/modes.py", ":material/monitor_heart:"),
     Entry("Engine room", "Webhooks", "screens/webhooks.py", ":material/webhook:"),
     Entry("Engine room", "Delivery", "screens/delivery.py", ":material/webhook:", is_hidden=True),
-    Entry("Engine room", "Modes and health", "screens/modes.py", ":material/monitor_heart:"),
     Entry("Engine room", "Setup", "screens/setup.py", ":material/tune:"),
 )
 

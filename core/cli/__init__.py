@@ -207,6 +207,7 @@ def mode(
         str, typer.Argument(help="real, mock or hybrid; empty shows the present one.")
     ] = "",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    as_json: _Json = False,
 ) -> None:
     """Show or switch the mode, for all processes."""
     from core.console import local_actor  # noqa: PLC0415
@@ -215,7 +216,8 @@ def mode(
     with _console(worker=False) as console:
         if to:
             console.modes.switch(_choice(Mode, to, "MODE"), local_actor(), reason)
-        typer.echo(console.modes.current().value)
+        current = console.modes.current().value
+    typer.echo(json.dumps({"mode": current}) if as_json else current)
 
 
 @jobs_app.callback()
@@ -257,12 +259,12 @@ def show(job_id: str, as_json: _Json = False) -> None:
 
 
 @jobs_app.command()
-def retry(job_ids: list[str]) -> None:
+def retry(job_ids: list[str], as_json: _Json = False) -> None:
     """Parse failed, cancelled or held jobs again."""
     from core.console import local_actor  # noqa: PLC0415
 
     with _console(worker=False) as console:
-        _print_jobs(console.jobs.retry(job_ids, local_actor()), as_json=False)
+        _print_jobs(console.jobs.retry(job_ids, local_actor()), as_json=as_json)
 
 
 @jobs_app.command()

@@ -78,6 +78,11 @@ class RoutePlan:
         return sum(attempt.credits for attempt in self.attempts)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the local engine reads some page of it."""
+        return any(attempt.engine is EngineName.LOCAL for attempt in self.attempts)
+
+    @property
     def is_provisional(self) -> bool:
         """Whether some page of it is a stand-in for LlamaParse."""
         return any(attempt.is_provisional for attempt in self.attempts)

@@ -39,6 +39,8 @@ _OFFICE_PREFIXES = (
     "application/vnd.openxmlformats-officedocument.",
     "application/vnd.oasis.opendocument.",
 )
+_NO_OFFICE = "Office files need LibreOffice on this machine: install it and start again."
+_NO_MAGICK = "Images need ImageMagick on this machine: install it and start again."
 _PICTURE_S = 30.0
 _TESSDATA = ("/usr/share/tesseract-ocr", "/usr/share/tessdata", "/usr/local/share/tessdata")
 
@@ -224,7 +226,7 @@ class LocalEngine:
         return EngineCard(
             name=self.name,
             title="Local engine",
-            takes=self.takes,
+            lacks=self.lacks,
             tiers=(),
             page_ranges=True,
             languages="any in a text layer; English by OCR"
@@ -234,17 +236,15 @@ class LocalEngine:
             probe=self.probe,
         )
 
-    def takes(self, media_type: str) -> bool:
-        """Whether documents of this type can be read on this machine."""
-        try:
-            self._need_converter(media_type)
-        except DocumentRefused:
-            return False
-        return (
-            media_type == PDF
-            or media_type in TEXT_TYPES
-            or media_type.startswith(("image/", *_OFFICE_PREFIXES))
-        )
+    def lacks(self, media_type: str) -> str:
+        """What is missing to read documents of this type on this machine; empty when nothing is."""
+        if media_type == PDF or media_type in TEXT_TYPES:
+            return ""
+        if media_type.startswith(_OFFICE_PREFIXES):
+            return "" if self._has_office else _NO_OFFICE
+        if media_type.startswith("image/"):
+            return "" if self._has_magick else _NO_MAGICK
+        return "Files of this type can be read by LlamaParse only."
 
     async def probe(self) -> float:
         """Seconds that a page of text takes. Raises ``DocumentRefused``."""
@@ -306,12 +306,10 @@ class LocalEngine:
         return None
 
     def _need_converter(self, media_type: str) -> None:
-        if media_type.startswith(_OFFICE_PREFIXES) and not self._has_office:
-            what = "Office files need LibreOffice to be read on this machine."
-            raise DocumentRefused(_R.UNSUPPORTED, what, "Install LibreOffice, or use LlamaParse.")
-        if media_type.startswith("image/") and not self._has_magick:
-            what = "Images need ImageMagick to be read on this machine."
-            raise DocumentRefused(_R.UNSUPPORTED, what, "Install ImageMagick, or use LlamaParse.")
+        lacks = self.lacks(media_type)
+        if lacks:
+            step = "Converted to PDF it can be read here; LlamaParse takes it as it is."
+            raise DocumentRefused(_R.UNSUPPORTED, lacks, step)
 
     @staticmethod
     def _pages(readers: Readers, path: Path, media_type: str, purpose: Purpose) -> list[ReadPage]:

@@ -18,19 +18,23 @@ Make = Callable[[Mode], ParseEngine]
 class EngineCard:
     """What an engine says of itself.
 
-    ``takes`` answers for a media type. No ``tiers`` means that it has only one way to read.
+    ``lacks`` says what is missing to read a media type, empty when nothing is. No ``tiers`` means that it has only one way to read.
     ``languages`` is for people. ``credits`` is the cost of so many pages at a tier. ``probe`` is a
     cheap look that answers seconds or raises ``ConsoleError``.
     """
 
     name: EngineName
     title: str
-    takes: Callable[[str], bool]
+    lacks: Callable[[str], str]
     tiers: tuple[Tier, ...]
     page_ranges: bool
     languages: str
     credits: Callable[[Price, Tier, int], int]
     probe: Callable[[], Awaitable[float]]
+
+    def takes(self, media_type: str) -> bool:
+        """Whether it reads documents of this type."""
+        return not self.lacks(media_type)
 
 
 class Engines:

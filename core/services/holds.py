@@ -73,11 +73,13 @@ class Holds:
         store: Store,
         rules: Callable[[], Rules],
         enqueue: Callable[[str, str, int], None],
+        is_read_here: Callable[[Job], bool],
         clock: Clock,
     ) -> None:
         self._store = store
         self._rules = rules
         self._enqueue = enqueue
+        self._is_read_here = is_read_here
         self._clock = clock
 
     def choice(self, job_id: str) -> Choice:
@@ -104,7 +106,7 @@ class Holds:
             waiting=len(waiting),
             next_window=next_window,
             offers=offers,
-            can_go_local=job.mode is Mode.HYBRID,
+            can_go_local=job.mode is Mode.HYBRID and self._is_read_here(job),
         )
 
     def cheaper(self, job_id: str, tier: Tier, actor: Actor) -> Job:
@@ -123,13 +125,23 @@ class Holds:
         return admitted
 
     def go_local(self, job_id: str, actor: Actor) -> Job:
-        """Let the local engine stand in, free and provisional. Raises ``NotAllowed`` outside HYBRID."""
+        """Let the local engine stand in, free and provisional.
+
+        Raises ``NotAllowed`` outside HYBRID, and for what cannot be read on this machine.
+        """
         now = self._clock()
+        with self._store.read() as tx:
+            held = _held(tx, job_id)
+        is_read_here = self._is_read_here(held)
         with self._store.write() as tx:
             queue.lock_attempts(tx, [job_id])
             job = _held(tx, job_id)
             if job.mode is not Mode.HYBRID:
                 raise NotAllowed("The local engine stands in for LlamaParse only in HYBRID.")
+            if not is_read_here:
+                raise NotAllowed(
+                    f"{job.name} cannot be read on this machine.", "Setup says what is missing."
+                )
             local = PlannedAttempt(
                 EngineName.LOCAL, job.options.tier, _pages(job), 0, is_provisional=True
             )

@@ -111,11 +111,14 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     parse_again: bool = False,
     policy: RoutePolicy = RoutePolicy(),  # noqa: B008 - frozen
     vendor_trouble: str = "",
-    local_takes_it: bool = True,
+    lacking_here: str = "",
     limits: tuple[LimitUse, ...] = (),
     scopes: tuple[str, ...] = (EVERYTHING,),
 ) -> QuoteLine:
-    """The line for one upload."""
+    """The line for one upload.
+
+    ``lacking_here`` says why the local engine cannot read it; empty when it can.
+    """
     nothing = QuoteLine(upload, None, 0, Decimal(0), {}, earlier)
     if not upload.document.is_parsable:
         return _with_note(nothing, f"{upload.document.problem} {upload.document.next_step}".strip())
@@ -139,7 +142,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 pages=upload.document.pages,
                 policy=policy,
                 vendor_trouble=vendor_trouble,
-                local_takes_it=local_takes_it,
+                local_takes_it=not (lacking_here or upload.document.source_url),
                 limits=limits,
                 scopes=scopes,
             )
@@ -147,7 +150,10 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         for each in price.credits_per_page
     }
     plan = plans[tier]
-    in_the_way = _why_not_by_link(upload.document.source_url, mode, plan)
+    url = upload.document.source_url
+    in_the_way = (
+        _why_not_by_link(url, mode, plan) if url else _why_not_here(lacking_here, mode, plan)
+    )
     if in_the_way:
         return _with_note(nothing, in_the_way)
     by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
@@ -199,16 +205,24 @@ def limit_shares(quote: Quote) -> tuple[tuple[LimitUse, int, float | None], ...]
 
 
 def _why_not_by_link(url: str, mode: Mode, plan: RoutePlan) -> str:
-    if url and any(a.engine is EngineName.LOCAL for a in plan.attempts):
+    if plan.is_local:
         return "a link is fetched by LlamaParse, and the plan is to do without it"
-    if url and mode is Mode.MOCK and not leads_here(url):
+    if mode is Mode.MOCK and not leads_here(url):
         return (
             "MOCK fetches nothing from outside this machine: such a link works in REAL,"
             " where LlamaParse fetches it"
         )
-    if url and mode is not Mode.MOCK and leads_inside(url):
+    if mode is not Mode.MOCK and leads_inside(url):
         return "the link leads into a private network, where LlamaParse cannot fetch it: upload the document"
     return ""
+
+
+def _why_not_here(lacking: str, mode: Mode, plan: RoutePlan) -> str:
+    """Why what this machine would have to read, as the simulator or beside LlamaParse, is not begun."""
+    if not lacking or not (mode is Mode.MOCK or plan.is_local):
+        return ""
+    who = "MOCK reads on this machine" if mode is Mode.MOCK else plan.reason.rstrip(".")
+    return f"{who}. {lacking} Converted to PDF it can be read here; REAL takes it as it is."
 
 
 def _ceiling(upload: Upload) -> str:

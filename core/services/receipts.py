@@ -8,6 +8,7 @@ from decimal import Decimal
 from core.domain.jobs import Attempt, Job
 from core.domain.money import PriceKind, usd_from_micros
 from core.domain.routing import Mode
+from core.domain.speaker import told_of
 from core.store import Store, jobs, ledger, prices
 from core.store.ledger import Entry
 from core.store.prices import PriceChange
@@ -145,7 +146,7 @@ class Receipts:
             job.estimated_credits,
             job.estimated_usd.normalize(),
             lines,
-            tuple(_causes(job, lines)),
+            tuple(told_of(c, simulated=job.mode is Mode.MOCK) for c in _causes(job, lines)),
         )
 
 

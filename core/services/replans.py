@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.clock import Clock
+from core.domain.documents import Document
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import Price
 from core.domain.route_policy import RoutePolicy
@@ -44,6 +45,7 @@ class Replans:
         rules: Callable[[], Rules],
         policy: Callable[[], RoutePolicy],
         trouble: Callable[[], str],
+        is_read_here: Callable[[Document], bool],
         *,
         is_configured: bool,
         clock: Clock,
@@ -53,6 +55,7 @@ class Replans:
         self._rules = rules
         self._policy = policy
         self._trouble = trouble
+        self._is_read_here = is_read_here
         self._is_configured = is_configured
         self._clock = clock
 
@@ -68,11 +71,18 @@ class Replans:
                 # and what is known by its address alone goes to LlamaParse or nowhere
                 if not _is_link(tx, job)
             ]
-            plans = [self._plan(tx, job, mode, price, policy, trouble) for job in waiting]
+            planned = [(job, self._plan(tx, job, mode, price, policy, trouble)) for job in waiting]
+            # waiting is better than a plan that needs this machine to read what it cannot
+            possible = [
+                (job, plan)
+                for job, plan in planned
+                if self._reads(tx, job) or not (mode is Mode.MOCK or plan.is_local)
+            ]
+        plans = [plan for _job, plan in possible]
         return Replan(
             mode,
-            tuple(waiting),
-            sum((job.estimated_usd for job in waiting), Decimal(0)),
+            tuple(job for job, _plan in possible),
+            sum((job.estimated_usd for job, _plan in possible), Decimal(0)),
             price.usd(sum(plan.credits for plan in plans)),
             sum(plan.is_provisional for plan in plans),
         )
@@ -146,9 +156,14 @@ class Replans:
                 pages=document.pages if document else (),
                 policy=policy,
                 vendor_trouble=trouble,
+                local_takes_it=document is not None and self._is_read_here(document),
                 max_pages=job.options.max_pages or MAX_PAGES_UNKNOWN,
             )
         )
+
+    def _reads(self, tx: Transaction, job: Job) -> bool:
+        document = documents.find(tx, job.document_sha256)
+        return document is not None and self._is_read_here(document)
 
     def _price(self) -> Price:
         with self._store.read() as tx:

@@ -56,7 +56,7 @@ class Submissions:
         clock: Clock,
         policy: Callable[[], RoutePolicy] = RoutePolicy,
         trouble: Callable[[], str] = str,
-        stands_in: Callable[[Document], bool] = bool,
+        lacking_here: Callable[[Document], str] = lambda _document: "",
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -68,7 +68,7 @@ class Submissions:
         self._clock = clock
         self._policy = policy
         self._trouble = trouble
-        self._stands_in = stands_in
+        self._lacking_here = lacking_here
         self._log = log("submit")
 
     def preflight(self, name: str, source: BinaryIO) -> Upload:
@@ -158,7 +158,7 @@ class Submissions:
                         parse_again=parse_again,
                         policy=policy,
                         vendor_trouble=trouble,
-                        local_takes_it=self._stands_in(upload.document),
+                        lacking_here=self._lacking_here(upload.document),
                         # what the documents before this one take is not left for it
                         limits=taken_by(uses, lines, scopes),
                         scopes=scopes,

@@ -5,6 +5,7 @@ import streamlit as st
 from core.domain.jobs import Actor
 from core.errors import ConsoleError
 from core.services.alerts import Alerts
+from dashboard.boundary import tell
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -55,7 +56,7 @@ def _shares(alerts: Alerts, actor: Actor) -> None:
         try:
             alerts.set_shares(typed or "", actor)
         except ConsoleError as error:
-            st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+            tell(error)
             return
         st.rerun()
 
@@ -74,6 +75,6 @@ def _add(alerts: Alerts, actor: Actor) -> None:
         try:
             alerts.add_target(name or "", address or "", actor)
         except ConsoleError as error:
-            st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+            tell(error)
             return
         st.rerun()

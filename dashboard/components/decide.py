@@ -9,10 +9,12 @@ import streamlit as st
 from core.console import Console
 from core.domain.budgets import Unit
 from core.domain.jobs import Actor, Job, JobStatus
+from core.domain.routing import Mode
 from core.errors import ConsoleError
 from core.services.holds import Choice
 from core.services.limits import limit_words
 from core.store.queue import WAITS_FOR_ROOM
+from dashboard.boundary import tell
 from dashboard.components import limit_table
 from dashboard.wording import money, plain, tier_name
 
@@ -43,10 +45,11 @@ def _decide(console: Console, job_id: str, actor: Actor) -> None:
     try:
         choice = console.holds.choice(job_id)
     except ConsoleError as error:
-        st.info(f"{error.what} {error.next_step}", icon=":material/info:")
+        st.info(plain(f"{error.what} {error.next_step}"), icon=":material/info:")
         return
+    simulated = " simulated" if choice.job.mode is Mode.MOCK else ""
     st.markdown(
-        f"**{plain(choice.job.name)}** · {money(choice.job.estimated_usd)}".replace("$", "\\$")
+        f"**{plain(choice.job.name)}** · {plain(money(choice.job.estimated_usd))}{simulated}"
     )
     _why(choice)
     _wait(choice)
@@ -135,6 +138,6 @@ def _do(act: Callable[[], object]) -> None:
     try:
         act()
     except ConsoleError as error:
-        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        tell(error)
         return
     st.rerun()

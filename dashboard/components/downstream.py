@@ -10,6 +10,7 @@ from core.console import Console
 from core.domain.jobs import Actor
 from core.errors import ConsoleError
 from core.services.downstreams import DownstreamView, HandoffView
+from dashboard.boundary import tell
 from dashboard.wording import Sign, ago, plain
 
 __all__ = ["show"]
@@ -73,7 +74,7 @@ def _form(console: Console, actor: Actor) -> None:
             try:
                 secret = console.downstreams.add(url, actor)
             except ConsoleError as error:
-                st.error(plain(f"{error.what} {error.next_step}"))
+                tell(error)
                 return
             st.success("Added. This is its secret; it is shown only now:")
             st.code(secret, language=None)

@@ -8,6 +8,7 @@ import streamlit as st
 from core.domain.jobs import Actor
 from core.errors import ConsoleError
 from core.services.drift import Drift
+from dashboard.boundary import tell
 from dashboard.wording import money, plain
 
 __all__ = ["show"]
@@ -55,7 +56,7 @@ def _lift(drift: Drift, reason: str, actor: Actor) -> None:
     try:
         drift.lift(actor, reason)
     except ConsoleError as error:
-        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        tell(error)
         return
     st.rerun()
 
@@ -72,6 +73,6 @@ def _settings(drift: Drift, actor: Actor) -> None:
             drift.set_share(share or "", actor, freezes=freeze)
             drift.set_plan(chosen or plan, actor)
         except ConsoleError as error:
-            st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+            tell(error)
             return
         st.rerun()

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.domain.money import Price
 from core.engines.registry import EngineCard
+from dashboard.components.columns import right
 from dashboard.wording import money, tier_name
 
 __all__ = ["show"]
@@ -24,7 +25,9 @@ def show(cards: Iterable[EngineCard], price: Price) -> None:
         }
         for card in cards
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="engines")
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, key="engines", column_config=right("a page costs")
+    )
 
 
 def _cost(card: EngineCard, price: Price) -> str:

@@ -12,6 +12,7 @@ from core.services.health import Span
 from core.store.health import EngineHealth
 from core.store.jobs import JobFilter
 from dashboard.components import health_charts
+from dashboard.components.columns import right
 from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, plain
 
 __all__ = ["show"]
@@ -116,7 +117,11 @@ def _record(console: Console) -> None:
     failures, changes = console.health.failures(), console.health.changes()
     with st.expander(f"Last failures ({len(failures)})", key="failures"):
         if failures:
-            st.dataframe(pd.DataFrame([_row(f) for f in failures]), hide_index=True)
+            st.dataframe(
+                pd.DataFrame([_row(f) for f in failures]),
+                hide_index=True,
+                column_config=right("took"),
+            )
         else:
             st.caption("No call failed in the last 24 hours.")
     with st.expander(f"Changes ({len(changes)})", key="changes"):

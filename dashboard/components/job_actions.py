@@ -8,10 +8,11 @@ import streamlit as st
 from core.console import Console
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import Actor, Job, JobStatus
+from core.domain.routing import Mode
 from dashboard.components import uploads
 from dashboard.wording import money, plain
 
-__all__ = ["show"]
+__all__ = ["price_of", "show"]
 
 _RETRYABLE = {JobStatus.FAILED_PARSE, JobStatus.CANCELLED, JobStatus.PARTLY_PARSED, JobStatus.HELD}
 _NAMED = 5
@@ -44,7 +45,7 @@ def show(jobs: Sequence[Job], console: Console, actor: Actor) -> None:
             st.download_button(
                 f"Download {len(ready)}",
                 data=lambda: console.jobs.zip_of(ready),
-                file_name="results.zip",
+                file_name=f"results{_simulated(ready)}.zip",
                 mime="application/zip",
                 on_click="ignore",
                 key="zip",
@@ -53,13 +54,16 @@ def show(jobs: Sequence[Job], console: Console, actor: Actor) -> None:
 
 
 def _retry(again: Sequence[Job], console: Console, actor: Actor) -> None:
-    price = sum((job.estimated_usd for job in again), Decimal(0))
+    price = price_of(again)
     with st.popover(f"Retry {len(again)}…", icon=":material/replay:", key="retry-what"):
+        books = {job.mode is Mode.MOCK for job in again}
         use = console.spend.today(again[0].mode).use(Window.DAY, Unit.USD)
-        left = f" of the {money(Decimal(use.left) / 1_000_000)} left today" if use else ""
-        st.markdown(f"Sent again, for about {money(price)}{left}:".replace("$", "\\$"))
+        left = ""
+        if use is not None and len(books) == 1:
+            left = f" of the {money(Decimal(use.left) / 1_000_000)} left today"
+        st.markdown(f"Sent again, for about {price}{left}:".replace("$", "\\$"))
         _names(again)
-        label = f"Retry for about {money(price)}".replace("$", "\\$")
+        label = f"Retry for about {price}".replace("$", "\\$")
         if st.button(label, key="retry", type="primary"):
             console.jobs.retry([job.id for job in again], actor)
             st.rerun()
@@ -90,6 +94,21 @@ def _cancel(running: Sequence[Job], console: Console, actor: Actor) -> None:
         if st.button(f"Cancel {len(running)} now", key="cancel"):
             console.jobs.cancel([job.id for job in running], actor)
             st.rerun()
+
+
+def price_of(jobs: Sequence[Job]) -> str:
+    """What real and simulated work costs, never in one sum."""
+    sums: dict[bool, Decimal] = {}
+    for job in jobs:
+        is_mock = job.mode is Mode.MOCK
+        sums[is_mock] = sums.get(is_mock, Decimal(0)) + job.estimated_usd
+    return " and ".join(
+        f"{money(sums[is_mock])}{' simulated' if is_mock else ''}" for is_mock in sorted(sums)
+    )
+
+
+def _simulated(jobs: Sequence[Job]) -> str:
+    return ".simulated" if any(job.mode is Mode.MOCK for job in jobs) else ""
 
 
 def _names(jobs: Sequence[Job]) -> None:

@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from core.domain.jobs import Job
 from core.domain.routing import Mode
+from dashboard.components.columns import right
 from dashboard.wording import ago, money, sign_of, tier_name
 
-__all__ = ["show"]
+__all__ = ["link_to", "show"]
+
+
+def link_to(job_id: str) -> str:
+    """The address of a job's page; it carries the list's filters, so that the way back keeps them."""
+    kept = [(n, v) for n in st.query_params for v in st.query_params.get_all(n)]
+    back = [("back", urlencode(kept))] if kept else []
+    return f"/job?{urlencode([('job', job_id), *back])}"
 
 
 def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = False) -> list[Job]:
@@ -23,7 +32,7 @@ def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = Fal
             "pages": job.page_count,
             "tier": tier_name(job.options.tier) + (" (simulated)" if job.mode is Mode.MOCK else ""),
             "when": ago(job.created_at, now),
-            "open": f"/job?job={job.id}",
+            "open": link_to(job.id),
         }
         for job in jobs
     ]
@@ -37,7 +46,7 @@ def show(jobs: Sequence[Job], now: datetime, *, key: str, selectable: bool = Fal
         column_config={
             "open": st.column_config.LinkColumn("", display_text="open", width="small"),
             "document": st.column_config.TextColumn(width="medium"),
-            "price": st.column_config.TextColumn(alignment="right"),
+            **right("price"),
         },
     )
     if not isinstance(picked, dict):

@@ -10,7 +10,9 @@ from core.domain.jobs import Actor
 from core.domain.routing import Mode
 from core.errors import ConsoleError
 from core.services.limits import LimitLine, amount_of, limit_words
+from dashboard.boundary import tell
 from dashboard.components import limit_table
+from dashboard.wording import plain
 
 __all__ = ["show"]
 
@@ -27,7 +29,7 @@ def show(console: Console, mode: Mode, lines: Sequence[LimitLine], actor: Actor)
     """Buttons that open the dialogs, and what the last change led to."""
     said = st.session_state.pop(_SAID, "")
     if said:
-        st.warning(said, icon=":material/info:")
+        st.warning(plain(said), icon=":material/info:")
     with st.container(horizontal=True):
         if st.button("Change a limit…", key="limit-change", type="primary"):
             _change(console, mode, lines, actor)
@@ -80,7 +82,7 @@ def _change(console: Console, mode: Mode, lines: Sequence[LimitLine], actor: Act
             seen_revision=line.revision if line is not None else None,
         )
     except ConsoleError as error:
-        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        tell(error)
         return
     st.rerun()
 
@@ -107,11 +109,11 @@ def _what_if(line: LimitLine | None, unit: Unit, typed: str) -> str:
 def _add_team(console: Console, actor: Actor) -> None:
     name = st.text_input("Name", key="team-name")
     known = console.limits.teams()
-    st.caption(f"Teams so far: {', '.join(known)}." if known else "There is no team yet.")
+    st.caption(plain(f"Teams so far: {', '.join(known)}.") if known else "There is no team yet.")
     if st.button("Add", type="primary", key="team-store"):
         try:
             console.limits.add_team(name or "", actor)
         except ConsoleError as error:
-            st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+            tell(error)
             return
         st.rerun()

@@ -11,6 +11,7 @@ from core.domain.budgets import LimitUse, Unit, next_start
 from core.domain.routing import Mode
 from core.services.limits import LimitLine, limit_words
 from core.store.limits import LimitChange
+from dashboard.components.columns import right
 from dashboard.wording import money
 
 __all__ = ["amount", "exact", "history", "left", "show"]
@@ -60,6 +61,7 @@ def show(lines: Sequence[LimitLine], mode: Mode, now: datetime, timezone: str) -
         column_config={
             "used": st.column_config.ProgressColumn("used", format="percent", max_value=1.0),
             "limit": st.column_config.TextColumn(width="medium"),
+            **right("amount", "settled", "reserved", "left"),
         },
     )
     book = "simulated money" if mode is Mode.MOCK else "real money"
@@ -87,7 +89,12 @@ def history(changes: Sequence[LimitChange]) -> None:
         }
         for change in changes
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="limit-history")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="limit-history",
+        column_config=right("before", "after"),
+    )
 
 
 def _since(stored: LimitChange | None) -> str:

@@ -6,6 +6,8 @@ import streamlit as st
 from core.console import Console
 from core.domain.jobs import Actor
 from core.domain.links import shown_link
+from core.domain.routing import Mode
+from core.domain.speaker import told_of
 from core.errors import ConsoleError
 from core.services.jobs import JobView, file_stem
 from dashboard.components import page_strip, quality
@@ -75,7 +77,8 @@ def _tables(view: JobView, number: int, found: list[pd.DataFrame]) -> None:
 
 def _picture(view: JobView, console: Console, number: int) -> None:
     if view.document is not None and view.document.source_url:
-        st.caption("LlamaParse fetched this document from its link; there is no copy here to show.")
+        where = "LlamaParse fetched this document from its link; there is no copy here to show."
+        st.caption(told_of(where, simulated=view.job.mode is Mode.MOCK))
         st.code(shown_link(view.document.source_url), language=None, wrap_lines=True)
         return
     if view.document is None or view.document.media_type != "application/pdf":

@@ -9,6 +9,8 @@ from core.domain.jobs import Actor
 from core.domain.money import ANY, PriceKind
 from core.errors import ConsoleError
 from core.services.prices import KEYS, Prices
+from dashboard.boundary import tell
+from dashboard.components.columns import right
 
 __all__ = ["show"]
 
@@ -36,7 +38,7 @@ def show(prices: Prices, actor: Actor) -> None:
         }
         for entry in current
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="prices")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="prices", column_config=right("price"))
     st.caption(
         f"{len(rows)} prices hold today. A new price is a new dated entry; what was reserved under an "
         "old one keeps it. What has no price is not parsed."
@@ -58,6 +60,7 @@ def show(prices: Prices, actor: Actor) -> None:
                 for change in prices.history()
             ),
             hide_index=True,
+            column_config=right("price"),
         )
 
 
@@ -79,7 +82,7 @@ def _add(prices: Prices, actor: Actor) -> None:
         try:
             prices.add(kind, key, amount, begins, actor, reason or "", version=version)
         except ConsoleError as error:
-            st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+            tell(error)
             return
         st.rerun()
 

@@ -24,7 +24,7 @@ def show(job: Job, result: ParsedDocument, console: Console, actor: Actor) -> No
     numbers = [page.number for page in doubtful]
     noun = "Page" if len(numbers) == 1 else "Pages"
     tier = next_tier(doubtful, job.options.tier)
-    with st.container(horizontal=True, vertical_alignment="center", key="receipt"):
+    with st.container(horizontal=True, vertical_alignment="center", key="doubtful"):
         st.markdown(
             f":orange[:material/rule:] {noun} {plain(page_ranges(numbers))} may not be right; "
             "the page says why."

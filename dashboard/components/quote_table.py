@@ -8,6 +8,7 @@ from core.domain.money import Tier
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
 from core.services.limits import limit_words
 from core.services.quotes import Quote, QuoteLine, limit_shares
+from dashboard.components.columns import right
 from dashboard.wording import engine_name, money, plain, tier_name
 
 __all__ = ["reasons", "shares_line", "show", "sum_line", "tier_prices"]
@@ -16,12 +17,18 @@ _NAMED = 5
 
 
 def show(quote: Quote) -> None:
-    """One row per document."""
-    refused = [line for line in quote.lines if not line.upload.document.is_parsable]
+    """One row per document; what stands in the way of one is said above them."""
+    refused = [
+        line
+        for line in quote.lines
+        if not (line.will_parse or line.upload.same_as or line.earlier is not None)
+    ]
     for line in refused[:_NAMED]:
         st.warning(plain(f"{line.upload.name}: {line.note}"), icon=":material/block:")
     if len(refused) > _NAMED:
-        st.caption(f"{len(refused) - _NAMED} more cannot be read; the notes in the table say why.")
+        st.caption(
+            f"{len(refused) - _NAMED} more cannot be parsed; the notes in the table say why."
+        )
     rows = [
         {
             "document": line.upload.name,
@@ -41,7 +48,7 @@ def show(quote: Quote) -> None:
         key="quote",
         column_config={
             "credits": st.column_config.NumberColumn(format="localized"),
-            "price": st.column_config.TextColumn(alignment="right"),
+            **right("price"),
             "note": st.column_config.TextColumn(width="large"),
         },
     )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.console import Console
 from core.domain.jobs import Actor
+from core.domain.routing import Mode
 from dashboard.wording import ago, money
 
 __all__ = ["left_at", "show"]
@@ -29,11 +30,12 @@ def left_at(console: Console, actor: Actor) -> datetime | None:
     return found
 
 
-def show(console: Console, moment: datetime) -> None:
+def show(console: Console, moment: datetime, mode: Mode) -> None:
     """One line."""
     since = console.visits.since(moment)
     spent = money(since.usd).replace("$", "\\$")
+    simulated = " (simulated)" if mode is Mode.MOCK else ""
     st.markdown(
         f"Since you left {ago(moment, console.clock())}: **{since.finished:,} finished**, "
-        f"{since.failed:,} failed, {since.waits:,} wait for you, {spent} spent"
+        f"{since.failed:,} failed, {since.waits:,} wait for you, {spent} spent{simulated}"
     )

@@ -11,6 +11,7 @@ from core.domain.routing import Mode
 from core.services.reports import BurnDown, Month, Report
 from core.services.spend import SpendToday
 from dashboard.components import spend_figures
+from dashboard.components.columns import right
 from dashboard.wording import money, tier_name
 
 __all__ = ["drivers", "estimated_and_billed", "over_time", "today", "waste_and_saved"]
@@ -71,7 +72,7 @@ def drivers(report: Report, mode: Mode) -> None:
         hide_index=True,
         key="drivers",
         column_config={
-            "settled": st.column_config.TextColumn(alignment="right"),
+            **right("settled"),
             "share": st.column_config.ProgressColumn(format="%.0f %%", max_value=100),
             "credits": st.column_config.NumberColumn(format="localized"),
             "pages": st.column_config.NumberColumn(format="localized"),

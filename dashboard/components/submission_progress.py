@@ -9,7 +9,8 @@ from core.domain.jobs import Actor, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
 from core.services.jobs import SubmissionView
 from dashboard.components import job_links
-from dashboard.wording import STAGE_WORDS, duration, money
+from dashboard.components.job_actions import price_of
+from dashboard.wording import STAGE_WORDS, duration, money, plain
 
 __all__ = ["show"]
 
@@ -34,7 +35,7 @@ def show(view: SubmissionView, console: Console, actor: Actor) -> None:
     st.progress(done / max(1, len(view.jobs)), text=words)
     simulated = " simulated" if view.submission.mode is Mode.MOCK else ""
     price = money(view.submission.estimated_usd).replace("$", "\\$")
-    st.caption(f"Quoted {price}{simulated} · by {view.submission.actor}")
+    st.caption(f"Quoted {price}{simulated} · by {plain(view.submission.actor)}")
     shown = sorted(view.jobs, key=_urgency)[:_SHOWN]
     job_links.show(shown, key="submission", notes={job.id: _stage(view, job, now) for job in shown})
     if len(view.jobs) > len(shown):
@@ -71,9 +72,10 @@ def _left(view: SubmissionView, done: int, now: datetime) -> str:
 
 def _actions(view: SubmissionView, console: Console, actor: Actor) -> None:
     open_ids = [job.id for job in view.jobs if not job.status.is_settled]
-    failed = [j.id for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
-    if failed and st.button(f"Retry {len(failed)} failed", key="retry-failed"):
-        console.jobs.retry(failed, actor)
+    failed = [j for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
+    label = plain(f"Retry {len(failed)} failed for about {price_of(failed)}")
+    if failed and st.button(label, key="retry-failed"):
+        console.jobs.retry([job.id for job in failed], actor)
         st.rerun()
     if open_ids and st.button(f"Cancel {len(open_ids)} unfinished", key="cancel-open"):
         console.jobs.cancel(open_ids, actor)

@@ -13,6 +13,7 @@ from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import ConsoleError
 from core.samples import sample_documents
 from core.services.quotes import Upload
+from dashboard.boundary import tell
 
 __all__ = ["collect", "preload", "press_key", "start_over"]
 
@@ -115,5 +116,5 @@ def _look(console: Console, name: str, file: BinaryIO) -> list[Upload]:
             for inner, source in console.submissions.unpack(name, file)
         ]
     except ConsoleError as error:
-        st.error(f"**{error.what}** {error.next_step}", icon=":material/error:")
+        tell(error)
         return []

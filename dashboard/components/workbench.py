@@ -112,8 +112,8 @@ def _answer(sent: Sent, number: int) -> None:
         if answer.error:
             st.markdown(f":red[:material/cancel:] {plain(answer.error)}")
             return
-        color = "green" if answer.is_success else "red"
-        st.markdown(f":{color}[**{answer.status}**] in {answer.took_ms:.0f} ms")
+        color, icon = ("green", "check_circle") if answer.is_success else ("red", "cancel")
+        st.markdown(f":{color}[:material/{icon}: **{answer.status}**] in {answer.took_ms:.0f} ms")
         st.code(answer.text, language="json", wrap_lines=True)
         if answer.delivery_id:
             st.page_link(

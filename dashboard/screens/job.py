@@ -1,5 +1,7 @@
 """Job: page beside markdown, and everything that happened."""
 
+from urllib.parse import parse_qsl
+
 import streamlit as st
 
 from dashboard.boundary import explained
@@ -8,7 +10,12 @@ from dashboard.runtime import actor, get_console
 
 console = get_console()
 job_id = st.query_params.get("job", "")
-st.page_link("screens/jobs.py", label="All jobs", icon=":material/arrow_back:")
+st.page_link(
+    "screens/jobs.py",
+    label="All jobs",
+    icon=":material/arrow_back:",
+    query_params=parse_qsl(st.query_params.get("back", "")),
+)
 view = console.jobs.view(job_id)
 header.show(view.job.name, view.job.mode, is_outside_text=True)
 

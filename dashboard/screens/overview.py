@@ -41,7 +41,7 @@ def live() -> None:
         outage.show(console, mode)
         left_at = since.left_at(console, actor())
         if left_at is not None:
-            since.show(console, left_at)
+            since.show(console, left_at, mode)
         overview_figures.show(console, mode)
         waiting = console.jobs.find(JobFilter(statuses=_WAITS_FOR_A_PERSON), limit=5)
         latest = console.jobs.find(JobFilter(), limit=10)

@@ -7,8 +7,8 @@ from dashboard.components import decide, header, submission_progress
 from dashboard.runtime import actor, get_console
 
 console = get_console()
-header.show("Your documents", console.modes.current())
 submission_id = st.query_params.get("submission", "")
+header.show("Your documents", console.jobs.submission(submission_id).submission.mode)
 
 
 @st.fragment(run_every=1)

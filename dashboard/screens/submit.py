@@ -46,7 +46,7 @@ for line in quote.lines:
     if line.earlier is not None and not line.will_parse:
         st.page_link(
             "screens/job.py",
-            label=f"Open the result of {line.upload.name}",
+            label=plain(f"Open the result of {line.upload.name}"),
             query_params={"job": line.earlier.id},
         )
 if not count:

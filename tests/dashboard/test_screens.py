@@ -1,11 +1,13 @@
 """Every screen in four worlds: empty, busy, a broken database, a missing setting."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -129,6 +131,51 @@ def test_refused_files_stand_in_the_quote_with_a_reason(
     assert quote.usd == Decimal(0)
     assert not quote.parsable
     assert "right name" in quote.lines[0].note
+
+
+@pytest.mark.parametrize("mode", [Mode.MOCK, Mode.HYBRID])
+@pytest.mark.parametrize(
+    ("name", "head", "missing"),
+    [
+        ("scan.png", b"\x89PNG\r\n\x1a\n0000", "ImageMagick"),
+        ("minutes.docx", None, "LibreOffice"),
+    ],
+)
+def test_what_mock_cannot_read_makes_no_job(
+    make_console: Callable[..., Console],
+    monkeypatch: pytest.MonkeyPatch,
+    mode: Mode,
+    name: str,
+    head: bytes | None,
+    missing: str,
+) -> None:
+    """A file that this machine would have to read and cannot is a line that says what to install."""
+    monkeypatch.setenv("PATH", "")  # a machine without converters
+    console = make_console()
+    upload = console.submissions.preflight(name, io.BytesIO(head or _office_file()))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, mode)
+    assert upload.document.is_parsable
+    assert not quote.parsable
+    assert missing in quote.lines[0].note
+    assert "REAL takes it" in quote.lines[0].note
+
+
+def test_what_mock_cannot_read_real_takes(
+    make_console: Callable[..., Console], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this machine has no converter for is still LlamaParse's to read."""
+    monkeypatch.setenv("PATH", "")
+    console = make_console(api_key="llx-test", mode="mock")
+    upload = console.submissions.preflight("minutes.docx", io.BytesIO(_office_file()))
+    for mode in (Mode.REAL, Mode.HYBRID):
+        assert len(console.submissions.quote([upload], Tier.AGENTIC, mode).parsable) == 1
+
+
+def _office_file() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("word/document.xml", "<document/>")
+    return out.getvalue()
 
 
 def test_the_same_file_twice_is_parsed_once(make_console: Callable[..., Console]) -> None:
@@ -326,3 +373,44 @@ def test_replay_shows_what_it_would_do_before_it_does_it(
     _no_traceback(app)
     assert len(console.replays.select([], DeliveryFilter())) == 2
     assert any("What came of it" in head.value for head in app.subheader)
+
+
+def test_a_name_from_outside_in_an_error_is_no_markup(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """What somebody put into a link is shown as text, not as a link or a heading of ours."""
+    app = open_screen(make_console(), "screens/job.py", job="[free](https://evil.example)")
+    assert not any("](https" in error.value for error in app.error)
+    assert any("free" in error.value for error in app.error)
+
+
+def test_trying_failed_documents_again_names_its_price(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A retry costs a new submit, so its button says about how much, and that MOCK's is simulated."""
+    console = make_console()
+    view = submitted(console, {"a.txt": b"words", "b.txt": b"other"})
+    with console.store.write() as tx:
+        for job_id in view.job_ids:
+            for after in (JobStatus.PARSING, JobStatus.FAILED_PARSE):
+                jobs.change_job(tx, job_id, after, ALICE, "test", console.clock())
+    app = open_screen(console, "screens/submission.py", submission=view.id)
+    assert app.button(key="retry-failed").label.replace("\\", "") == (
+        "Retry 2 failed for about $0.03 simulated"
+    )
+
+
+def test_the_way_back_from_a_job_keeps_the_filters(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Who opened a job from a filtered list comes back to the same list."""
+    console = make_console()
+    submitted(console, {"a.txt": b"words"})
+    listed = open_screen(console, "screens/jobs.py", text="a", time="last hour")
+    address = listed.dataframe[0].value["open"][0]
+    query = parse_qs(urlsplit(address).query)
+    assert dict(parse_qsl(query["back"][0])) == {"text": "a", "time": "last hour"}
+    opened = open_screen(console, "screens/job.py", job=query["job"][0], back=query["back"][0])
+    _no_traceback(opened)
+    back = opened.get("page_link")[0].proto
+    assert dict(parse_qsl(back.query_string)) == {"text": "a", "time": "last hour"}

@@ -76,7 +76,7 @@ def toy_card(toy: Toy) -> EngineCard:
     return EngineCard(
         name=toy.name,
         title="Toy",
-        takes=lambda media_type: media_type == "text/plain",
+        lacks=lambda media_type: "" if media_type == "text/plain" else "It shouts plain text only.",
         tiers=(),
         page_ranges=True,
         languages="loud ones",

@@ -97,8 +97,8 @@ def test_a_dearer_tier_is_no_way_out(make_console: Maker) -> None:
         console.holds.cheaper(_held(console, "large").id, Tier.AGENTIC_PLUS, ALICE)
 
 
-def _hybrid(console: Console) -> Submission:
-    upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
+def _hybrid(console: Console, name: str = "a.txt", data: bytes = b"words") -> Submission:
+    upload = console.submissions.preflight(name, io.BytesIO(data))
     quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
     return console.submissions.submit(quote, ALICE, "press")
 
@@ -120,6 +120,23 @@ def test_outside_hybrid_nothing_stands_in(make_console: Maker) -> None:
     console = _limited(make_console, "0.01")
     with pytest.raises(NotAllowed, match="HYBRID"):
         console.holds.go_local(_held(console, "large").id, ALICE)
+
+
+def test_a_stand_in_that_cannot_be_made_is_not_offered(
+    make_console: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this machine has no converter for goes on waiting: a choice that must fail is no choice."""
+    monkeypatch.setenv("PATH", "")  # a machine without converters
+    console = make_console(api_key="llx-test", base_url="http://127.0.0.1:1", mode="hybrid")
+    console.limits.change("real", DAILY, "0.01", ALICE, "for the test")
+    job_id = _hybrid(console, "scan.png", b"\x89PNG\r\n\x1a\n0000").job_ids[0]
+    assert not console.holds.choice(job_id).can_go_local
+    with pytest.raises(NotAllowed, match="cannot be read on this machine"):
+        console.holds.go_local(job_id, ALICE)
+    assert console.jobs.view(job_id).job.status is JobStatus.HELD
+    # nor does a switch of the mode plan it again, where only this machine could read it
+    assert console.replans.quote(Mode.MOCK).jobs == ()
+    assert len(console.replans.quote(Mode.REAL).jobs) == 1
 
 
 def test_a_lead_approves_one_document_once_on_record(make_console: Maker) -> None:

@@ -12,6 +12,7 @@ import stamina
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from core.clock import Clock
+from core.domain.speaker import told_of
 from core.engines.llamaparse.failures import (
     deadline_passed,
     from_exception,
@@ -187,12 +188,23 @@ class Calls:
             self._throttled = 0
         except UpstreamError as error:
             outcome = error.kind.value
+            self.named(error)
             if error.kind is UpstreamKind.RATE_LIMITED:
                 await self._slow_down(error)
             raise
         finally:
             self._on_call(operation, outcome, time.perf_counter() - began)
         return response
+
+    def named(self, error: UpstreamError) -> UpstreamError:
+        """The same error, told of the simulator when that is who answers here."""
+        error.what, error.next_step = self.told(error.what), self.told(error.next_step)
+        error.args = (f"{error.what} {error.next_step}".strip(),)
+        return error
+
+    def told(self, sentence: str) -> str:
+        """A sentence about LlamaParse, told of whoever answers here."""
+        return told_of(sentence, simulated=self._account.simulated)
 
     async def turn(self) -> float:
         """Take a turn; seconds until it."""
@@ -249,14 +261,15 @@ class Calls:
     def _timeouts(self, deadline_s: float) -> httpx.Timeout:
         return httpx.Timeout(deadline_s, connect=min(_CONNECT_S, deadline_s), pool=deadline_s)
 
-    @staticmethod
-    def read(adapter: TypeAdapter[A], response: httpx.Response, *, is_submit: bool = False) -> A:
+    def read(
+        self, adapter: TypeAdapter[A], response: httpx.Response, *, is_submit: bool = False
+    ) -> A:
         """The answer's body as this type. Raises ``UpstreamError`` when it is something else."""
         try:
             return adapter.validate_json(response.content)
         except ValidationError:
             # without the cause: it would repeat the body
-            raise malformed(response, is_submit=is_submit) from None
+            raise self.named(malformed(response, is_submit=is_submit)) from None
 
 
 def _has_proxy(base_url: str) -> bool:

@@ -14,7 +14,7 @@ def llamaparse_card(probe: Callable[[], Awaitable[float]]) -> EngineCard:
     return EngineCard(
         name=EngineName.LLAMAPARSE,
         title="LlamaParse",
-        takes=lambda _media_type: True,
+        lacks=lambda _media_type: "",
         tiers=tuple(Tier),
         page_ranges=True,
         languages="over 100 languages, chosen by the service",

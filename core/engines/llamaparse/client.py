@@ -27,7 +27,13 @@ from core.engines.llamaparse.usage import (
     read_projects,
     usage,
 )
-from core.engines.llamaparse.wire import JobAnswer, JobList, VersionList, configuration_of
+from core.engines.llamaparse.wire import (
+    JobAnswer,
+    JobList,
+    VersionList,
+    WireJob,
+    configuration_of,
+)
 from core.engines.protocol import EngineJob, EngineStatus, Pace, ParseOrder
 from core.errors import UpstreamError, UpstreamKind
 
@@ -147,22 +153,22 @@ class LlamaParseEngine:
             body = UploadBody(configuration, order.name, order.media_type, order.content)
             deadline_s = self.submit_deadline_s(order.content.size_bytes)
             response = await self._calls.submit(f"{_JOBS}/upload", body, deadline_s, secret)
-        return engine_job_of(self._calls.read(_JOB_ANSWER, response, is_submit=True).job)
+        return self._job(self._calls.read(_JOB_ANSWER, response, is_submit=True).job)
 
     async def status(self, vendor_job_id: str) -> EngineJob:
         """What the service says now; ``credits`` stays None until it has billed the job."""
         response = await self._calls.get("status", _path(vendor_job_id), {"expand": ["usage"]})
-        return engine_job_of(self._calls.read(_JOB_ANSWER, response).job)
+        return self._job(self._calls.read(_JOB_ANSWER, response).job)
 
     async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
         """What the service says now, with the result when it has one: a turn saved for each job."""
         answer = await self._result(vendor_job_id, order.tier)
         if answer is None:
             return await self.status(vendor_job_id)
-        job = engine_job_of(answer.job)
+        job = self._job(answer.job)
         if job.status is not EngineStatus.COMPLETED:
             return job
-        return replace(job, result=parsed_document_of(answer, order))
+        return replace(job, result=self._document(answer, order))
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """The result of a completed job; asked for again while the service has none yet.
@@ -175,11 +181,11 @@ class LlamaParseEngine:
             answer = await self._result(vendor_job_id, order.tier)
             if answer is None:
                 continue
-            document = parsed_document_of(answer, order)
+            document = self._document(answer, order)
             if document is not None:
                 return document
-            _refuse_unfinished(engine_job_of(answer.job))
-        raise result_missing()
+            self._refuse_unfinished(self._job(answer.job))
+        raise self._calls.named(result_missing())
 
     async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
         """The job that carries this attempt's id among all created since then.
@@ -189,7 +195,7 @@ class LlamaParseEngine:
         """
         async with aclosing(self._listing(since - _CLOCKS_DIFFER_BY)) as pages:
             async for page in pages:
-                for job in map(engine_job_of, page.items):
+                for job in map(self._job, page.items):
                     if job.attempt_id == attempt_id:
                         return job
         return None
@@ -206,7 +212,7 @@ class LlamaParseEngine:
             if not ended.status.is_final:
                 raise
             return ended
-        return engine_job_of(self._calls.read(_JOB_ANSWER, response).job)
+        return self._job(self._calls.read(_JOB_ANSWER, response).job)
 
     async def delete(self, vendor_job_id: str) -> None:
         """Have the service forget an ended job and its result. Raises ``UpstreamError``."""
@@ -240,6 +246,30 @@ class LlamaParseEngine:
         """Let go of the connections."""
         await self._calls.close()
 
+    def _job(self, job: WireJob) -> EngineJob:
+        said, told = engine_job_of(job), self._calls.told
+        return replace(said, error_message=told(said.error_message), next_step=told(said.next_step))
+
+    def _document(self, answer: JobAnswer, order: ParseOrder) -> ParsedDocument | None:
+        found = parsed_document_of(answer, order)
+        if found is None:
+            return None
+        told = self._calls.told
+        return replace(
+            found, pages=tuple(replace(page, error=told(page.error)) for page in found.pages)
+        )
+
+    def _refuse_unfinished(self, job: EngineJob) -> None:
+        if job.status is EngineStatus.COMPLETED:
+            return
+        if job.status is EngineStatus.FAILED:
+            raise UpstreamError(UpstreamKind.DOCUMENT, job.error_message)
+        raise UpstreamError(
+            UpstreamKind.CONFLICT,
+            self._calls.told(f"The job is {job.status.value} at LlamaParse, so it has no result."),
+            "Open the job to see where it stands.",
+        )
+
     async def _result(self, vendor_job_id: str, tier: Tier) -> JobAnswer | None:
         sections = _TEXT_ONLY if tier is Tier.FAST else _WITH_MARKDOWN
         try:
@@ -271,22 +301,10 @@ class LlamaParseEngine:
             if not page.next_page_token:
                 return
             if page.next_page_token in seen:
-                raise malformed(response)
+                raise self._calls.named(malformed(response))
             seen.add(page.next_page_token)
             params = {**params, "page_token": page.next_page_token}
 
 
 def _path(vendor_job_id: str) -> str:
     return f"{_JOBS}/{quote(vendor_job_id, safe='')}"
-
-
-def _refuse_unfinished(job: EngineJob) -> None:
-    if job.status is EngineStatus.COMPLETED:
-        return
-    if job.status is EngineStatus.FAILED:
-        raise UpstreamError(UpstreamKind.DOCUMENT, job.error_message)
-    raise UpstreamError(
-        UpstreamKind.CONFLICT,
-        f"The job is {job.status.value} at LlamaParse, so it has no result.",
-        "Open the job to see where it stands.",
-    )

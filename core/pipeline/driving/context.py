@@ -2,12 +2,14 @@
 
 import asyncio
 
-from core.domain.jobs import Actor
+from core.domain.jobs import Actor, Job
+from core.domain.routing import Mode
+from core.domain.speaker import told_of
 from core.pipeline.driving.resources import Resources
 from core.store import jobs
 from core.telemetry import log
 
-__all__ = ["SYSTEM", "Context"]
+__all__ = ["SYSTEM", "Context", "told"]
 
 SYSTEM = Actor("system:pipeline", is_authenticated=True)
 
@@ -26,3 +28,8 @@ class Context:
         """Write facts about an attempt that do not change its status."""
         with self.resources.store.write() as tx:
             jobs.update_attempt(tx, attempt_id, **facts)
+
+
+def told(job: Job, sentence: str) -> str:
+    """What LlamaParse did, told of the simulator where it was that."""
+    return told_of(sentence, simulated=job.mode is Mode.MOCK)

@@ -8,7 +8,7 @@ from core.domain.jobs import Attempt, AttemptStatus, Job
 from core.engines.protocol import EngineJob, EngineStatus
 from core.errors import UpstreamError, UpstreamKind
 from core.pipeline.driving import ending, events, fetching, timing, upstream
-from core.pipeline.driving.context import SYSTEM, Context
+from core.pipeline.driving.context import SYSTEM, Context, told
 from core.pipeline.driving.orders import order_of
 from core.store import jobs
 
@@ -76,7 +76,7 @@ async def _said(ctx: Context, job: Job, attempt: Attempt, said: EngineJob) -> fl
 
 async def _overdue(ctx: Context, job: Job, attempt: Attempt) -> float | None:
     """The deadline passed, and that the job is cancelled is confirmed: it cannot cost twice."""
-    what = "LlamaParse did not finish it in time, so it was cancelled there."
+    what = told(job, "LlamaParse did not finish it in time, so it was cancelled there.")
     step = "Retry it, or split the document into parts."
     return await ending.fail(ctx, job, attempt, "overdue", what, step, retries=_OVERDUE_RETRIES)
 

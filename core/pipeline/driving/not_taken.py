@@ -6,7 +6,7 @@ from core.domain.jobs import Attempt, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
 from core.errors import UpstreamError, UpstreamKind
 from core.pipeline.driving import ending, upstream
-from core.pipeline.driving.context import SYSTEM, Context
+from core.pipeline.driving.context import SYSTEM, Context, told
 from core.store import jobs
 
 __all__ = ["closed", "doubt", "judge"]
@@ -48,7 +48,7 @@ async def doubt(ctx: Context, job: Job, attempt: Attempt, cause: str) -> float:
 
     def write() -> None:
         with ctx.resources.store.write() as tx:
-            reason = "It is not known whether LlamaParse took it; looking for it."
+            reason = told(job, "It is not known whether LlamaParse took it; looking for it.")
             jobs.change_attempt(
                 tx,
                 attempt.id,

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from core.domain.jobs import Attempt, Job
 from core.errors import UpstreamError
 from core.pipeline.driving import ending, submitting, timing
-from core.pipeline.driving.context import Context
+from core.pipeline.driving.context import Context, told
 from core.store import documents
 
-__all__ = ["UNKNOWN_OUTCOME", "resolve"]
+__all__ = ["LOOK_FOR_IT", "UNKNOWN_OUTCOME", "resolve"]
 
 UNKNOWN_OUTCOME = "unknown_outcome"
 """The ``error_kind`` of an attempt about which a person has to decide; its money stays reserved."""
+
+LOOK_FOR_IT = "Look for it in LlamaParse's own history; retry when it is not there."
 
 _MAX_SUBMITS = 3
 _LISTINGS_NEEDED = 2
@@ -58,7 +60,7 @@ async def _resubmit(ctx: Context, job: Job, attempt: Attempt, listed_at: datetim
         return apart.total_seconds()
     if attempt.submits >= _MAX_SUBMITS:
         what = "The outcome of the submit stayed unknown after three tries."
-        step = "Look for it in LlamaParse's own history; retry when it is not there."
+        step = told(job, LOOK_FOR_IT)
         return await ending.fail(ctx, job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
     if attempt.cancel_requested_by:
         return await ending.cancelled(ctx, job, attempt, attempt.cancel_requested_by)

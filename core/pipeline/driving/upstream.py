@@ -2,7 +2,7 @@
 
 from core.domain.jobs import Attempt, Job
 from core.errors import UpstreamError, UpstreamKind
-from core.pipeline.driving.context import Context
+from core.pipeline.driving.context import Context, told
 from core.store import jobs
 
 __all__ = ["NOT_ASKED", "STALLING", "not_asked", "said_by"]
@@ -18,8 +18,8 @@ def not_asked(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) ->
     """Nothing is decided: the job says why, and the vendor is asked again."""
     what, step = error.what, error.next_step
     if attempt.cancel_requested_by and error.kind is UpstreamKind.CONFLICT:
-        what = "LlamaParse refuses to cancel the job, and does not end it either."
-        step = "It is asked again; LlamaParse's support can say what it does."
+        what = told(job, "LlamaParse refuses to cancel the job, and does not end it either.")
+        step = told(job, "It is asked again; LlamaParse's support can say what it does.")
     with ctx.resources.store.write() as tx:
         jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
         jobs.update_job(tx, job.id, reason=what, next_step=step)

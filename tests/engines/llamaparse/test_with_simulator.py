@@ -71,6 +71,35 @@ def test_a_document_becomes_markdown(tmp_path: Path, tier: Tier) -> None:
     assert document.credits == billed
 
 
+@pytest.mark.parametrize(
+    "fault", ["server_error=1", "quota_out=1", "key_revoked=1", "malformed=1", "lost_request=1"]
+)
+def test_what_the_simulator_refuses_is_not_told_of_llamaparse(tmp_path: Path, fault: str) -> None:
+    """MOCK is never passed off as REAL: its refusals name the simulator."""
+    config = SimulatorConfig(faults=(f"{fault}@submit",))
+    with (
+        Serving(create_simulator(config, tmp_path, read_lines)) as simulator,
+        pytest.raises(UpstreamError) as refused,
+    ):
+        _run(simulator.url, lambda engine: engine.submit(an_order()))
+    assert "LlamaParse" not in f"{refused.value} {refused.value.what} {refused.value.next_step}"
+    assert "simulator" in refused.value.what
+
+
+def test_a_job_that_fails_in_the_simulator_is_not_told_of_llamaparse(tmp_path: Path) -> None:
+    """The reason on a MOCK job names the simulator, in our words and as the one who said it."""
+
+    async def use(engine: ParseEngine) -> EngineJob:
+        return await _finished(engine, await engine.submit(an_order("refuse:unsupported")))
+
+    with Serving(create_simulator(SimulatorConfig(), tmp_path, read_lines)) as simulator:
+        job = _run(simulator.url, use)
+    assert job.error_message.startswith(
+        "The simulator cannot read this type of file. The simulator"
+    )
+    assert "LlamaParse" not in f"{job.error_message} {job.next_step}"
+
+
 def test_the_webhook_announces_the_job(tmp_path: Path) -> None:
     """The event carries the job that the submit returned, signed with the order's secret."""
     box, secret = Mailbox(), SigningSecret("order", "whsec_test")
