@@ -20,7 +20,7 @@ from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.handoff import HandOff
 from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
 from core.pipeline.sweep import sweep_orphans, sweep_sums
-from core.store import deliveries, expectations, jobs, ledger, workers
+from core.store import deliveries, expectations, jobs, ledger, queue, workers
 from core.telemetry import log
 
 __all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
@@ -253,6 +253,7 @@ class PipelineWorker:
             held = jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
         for job in held[: self._r.room(len(held)) if held else 0]:
             with self._r.store.write() as tx:
+                queue.lock_attempts(tx, [job.id])
                 fresh = jobs.job(tx, job.id)
                 if fresh.status is not JobStatus.HELD or fresh.mode is Mode.MOCK:
                     continue

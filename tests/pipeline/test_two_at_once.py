@@ -9,6 +9,7 @@ import pytest
 
 from core.console import Console
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import admit
 from core.pipeline.driver import SYSTEM
@@ -42,6 +43,23 @@ def _send(tx: Transaction, console: Console, job_id: str) -> None:
     assert jobs.claim_intent(tx, attempt.id, expected_owner="", owner="other", now=now)
     jobs.change_attempt(tx, attempt.id, AttemptStatus.SUBMITTING, SYSTEM, "t", now)
     jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, "t", now)
+
+
+def test_what_is_being_sent_is_not_planned_again(make_console: Maker) -> None:
+    """A document that leaves while the mode is switched keeps its plan: it is paid for once."""
+    console = make_console(api_key="llx-key")
+    job_id = submitted(console, {"a.txt": b"one"}).job_ids[0]
+    replan = console.replans.quote(Mode.REAL)
+    assert [job.id for job in replan.jobs] == [job_id]
+    late = _meanwhile(
+        console,
+        lambda tx: _send(tx, console, job_id),
+        lambda: console.replans.apply(replan, ALICE),
+    )
+    view = console.jobs.view(job_id)
+    assert late.result() == 0
+    assert view.job.mode is Mode.MOCK
+    assert [a.status for a in view.attempts] == [AttemptStatus.SUBMITTING]
 
 
 def test_what_a_person_cancelled_is_not_let_in(make_console: Maker) -> None:
