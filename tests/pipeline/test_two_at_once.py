@@ -9,12 +9,14 @@ import pytest
 
 from core.console import Console
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import admit
+from core.pipeline.again import order_again, plan_again
 from core.pipeline.driver import SYSTEM
-from core.store import Transaction, jobs
-from tests.factories import ALICE, submitted
+from core.store import Transaction, jobs, queue
+from tests.factories import ALICE, finished, submitted, wait_until
 from tests.pipeline.test_handoff import stage
 
 __all__ = ["stage"]
@@ -78,3 +80,49 @@ def test_what_a_person_cancelled_is_not_let_in(make_console: Maker) -> None:
             admit(tx, seen, console.rules(), SYSTEM, now)
         tx.rollback()
     assert console.jobs.view(job_id).job.status is JobStatus.CANCELLED
+
+
+def _complete(make_console: Maker) -> tuple[Console, str]:
+    """A parsed and billed document, and a console that does not parse."""
+    working = make_console(worker=True)
+    submission = submitted(working, {"a.txt": b"one"})
+    job = finished(working, submission.id).jobs[0]
+    wait_until(lambda: working.jobs.view(job.id).job.status is JobStatus.COMPLETE)
+    wait_until(lambda: working.jobs.view(job.id).job.billed_credits is not None)
+    working.close()
+    return make_console(), job.id
+
+
+def test_pages_are_ordered_again_once(make_console: Maker) -> None:
+    """Of two people who have a document parsed again at once, the second is told, and nothing is paid twice."""
+    console, job_id = _complete(make_console)
+    wanted = console.again.at_tier(console.jobs.view(job_id).job, [1], Tier.AGENTIC_PLUS)
+    rules = console.rules()
+
+    def order(tx: Transaction) -> None:
+        queue.lock_attempts(tx, [job_id])
+        now = console.clock()
+        price = rules.price(tx, now)
+        plan = plan_again({Tier.AGENTIC_PLUS: (1,)}, 1, price, "t")
+        order_again(tx, jobs.job(tx, job_id), plan, price, rules, ALICE, now)
+
+    late = _meanwhile(console, order, lambda: console.again.order(wanted, ALICE))
+    with pytest.raises(NotAllowed, match="again already"):
+        late.result()
+    view = console.jobs.view(job_id)
+    assert [(a.generation, a.estimated_credits) for a in view.attempts] == [(1, 10), (2, 45)]
+    assert view.job.estimated_credits == 55
+
+
+def test_a_late_bill_and_an_order_do_not_wait_for_each_other(make_console: Maker) -> None:
+    """A bill that comes while pages are ordered again is written, and so is the order."""
+    console, job_id = _complete(make_console)
+    view = console.jobs.view(job_id)
+    wanted = console.again.at_tier(view.job, [1], Tier.AGENTIC_PLUS)
+    with ThreadPoolExecutor(1) as pool:
+        with console.store.write() as tx:
+            jobs.update_attempt(tx, view.attempts[0].id, reported_credits=10)
+            late = pool.submit(console.again.order, wanted, ALICE)
+            time.sleep(0.5)
+            jobs.update_job(tx, job_id, billed_credits=10)
+        assert late.result(timeout=30).generation == 2
