@@ -15,9 +15,11 @@ from core.errors import NotAllowed
 from core.pipeline.admission import admit
 from core.pipeline.again import order_again, plan_again
 from core.pipeline.driver import SYSTEM
-from core.store import Transaction, jobs, queue
+from core.pipeline.handoff import settle_job
+from core.store import Transaction, handoffs, jobs, queue
+from core.store.handoffs import HandoffTry
 from tests.factories import ALICE, finished, submitted, wait_until
-from tests.pipeline.test_handoff import stage
+from tests.pipeline.test_handoff import Stage, _parsed, _status, stage
 
 __all__ = ["stage"]
 
@@ -126,3 +128,26 @@ def test_a_late_bill_and_an_order_do_not_wait_for_each_other(make_console: Maker
             time.sleep(0.5)
             jobs.update_job(tx, job_id, billed_credits=10)
         assert late.result(timeout=30).generation == 2
+
+
+def test_two_stages_that_answer_at_once_complete_the_job(make_console: Maker, stage: Stage) -> None:
+    """The last of the next stages completes a job, also when two answer in the same moment."""
+    console = make_console(downstream_private=True)
+    console.downstreams.add(stage.url, ALICE)
+    console.downstreams.add(f"{stage.url}/2", ALICE)
+    job_id = _parsed(console)
+    with console.store.read() as tx:
+        one, two = handoffs.of_job(tx, job_id, 1)
+
+    def answered(tx: Transaction, which: str) -> None:
+        now = console.clock()
+        tried = HandoffTry(1, now, 200, "", "", 1.0)
+        assert handoffs.record_try(tx, which, tried, status="delivered", next_at=None, at=now)
+        settle_job(tx, job_id, 1, now)
+
+    def second() -> None:
+        with console.store.write() as tx:
+            answered(tx, two.id)
+
+    _meanwhile(console, lambda tx: answered(tx, one.id), second).result()
+    assert _status(console, job_id) is JobStatus.COMPLETE
