@@ -165,6 +165,7 @@ class Driver:
 
     async def conclude(self, job_id: str, generation: int) -> str:
         """Give the job the status that follows from its attempts; its result, when it has one."""
+        await asyncio.to_thread(self._begin_ended, job_id, generation)
         for attempt_id in await asyncio.to_thread(self._stand_ins, job_id, generation):
             await self._to_its_end(attempt_id)
         return await asyncio.to_thread(self._conclude, job_id, generation)
@@ -250,6 +251,17 @@ class Driver:
                 jobs.change_job(
                     tx, job.id, JobStatus.PARSING, SYSTEM, cause, self._r.clock(), reason=""
                 )
+
+    def _begin_ended(self, job_id: str, generation: int) -> None:
+        """Attempts can end before one was sent: their job ends too, and is not queued for ever."""
+        with self._r.store.write() as tx:
+            job = jobs.job(tx, job_id)
+            if job.status is not JobStatus.PARSE_QUEUED or job.generation != generation:
+                return
+            ended = [a.status.is_final for a in jobs.attempts(tx, job_id, generation)]
+            if ended and all(ended):
+                cause, now = "its attempts ended before one was sent", self._r.clock()
+                jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, cause, now)
 
     async def _wait_for_turn(self, job: Job, wait_s: float) -> None:
         if wait_s <= 0:

@@ -1,0 +1,64 @@
+"""Nothing is left hanging: attempts that end early, outcomes nobody knows, jobs that wait behind others."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from core.console import Console
+from core.domain.budgets import Unit, Window
+from core.domain.jobs import JobStatus
+from core.domain.routing import Mode
+from core.pipeline.driver import SYSTEM
+from core.store import jobs
+from tests.factories import ALICE
+from tests.pipeline.vendor import Vendor, World, tell
+
+Maker = Callable[..., Console]
+DAILY = ("all", Window.DAY, Unit.USD)
+
+
+class _Forbids(Vendor):
+    """Takes the key, but lets it do nothing."""
+
+    async def _answer(self, request: Request) -> Response:
+        await request.body()
+        return JSONResponse({"detail": "not your project"}, 403)
+
+
+def _used(console: Console, mode: Mode) -> int:
+    use = console.spend.today(mode).use(Window.DAY, Unit.USD)
+    assert use is not None
+    return use.used
+
+
+def test_a_document_that_is_refused_before_it_was_sent_has_failed(make_console: Maker) -> None:
+    """A key that may not ask for versions ends the job, which is not queued for ever; nothing is spent."""
+
+    async def story(world: World) -> None:
+        await world.to_the_end()
+        assert world.attempts[0].error_kind == "forbidden"
+        assert world.job.status is JobStatus.FAILED_PARSE
+        assert "403" in world.job.reason
+        assert _used(world.console, Mode.REAL) == 0
+
+    tell(make_console, _Forbids(), story)
+
+
+def test_a_document_that_was_given_up_before_it_was_sent_has_failed(make_console: Maker) -> None:
+    """What can never be sent, as its stored copy is lost, says so and can be retried."""
+
+    async def story(world: World) -> None:
+        await world.driver.give_up(world.attempts[0].id, "The stored copy is lost.")
+        await world.driver.conclude(world.job_id, 1)
+        assert world.job.status is JobStatus.FAILED_PARSE
+        assert world.console.jobs.retry([world.job_id], ALICE)[0].generation == 2
+
+    tell(make_console, Vendor(), story)
+
+
+def _hold(console: Console, job_id: str, hold: str) -> None:
+    """As a job stands that the vendor, or a freeze after that, kept from being sent."""
+    with console.store.write() as tx:
+        now = console.clock()
+        jobs.change_job(tx, job_id, JobStatus.HELD, SYSTEM, "t", now, hold=hold)
