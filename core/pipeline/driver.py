@@ -179,7 +179,10 @@ class Driver:
     async def give_up(self, attempt_id: str, what: str) -> None:
         """End an attempt that met the same unexpected error again and again."""
         job, attempt = await asyncio.to_thread(self._newest, attempt_id)
-        if not attempt.status.is_final:
+        if attempt.status in {AttemptStatus.SUBMITTING, AttemptStatus.UNKNOWN}:
+            step = "Look for it in LlamaParse's own history; retry when it is not there."
+            await self._fail(job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
+        elif not attempt.status.is_final:
             await self._fail(
                 job, attempt, "internal", what, "Retry it; if it fails again, see the log."
             )

@@ -7,9 +7,10 @@ from starlette.responses import JSONResponse, Response
 
 from core.console import Console
 from core.domain.budgets import Unit, Window
-from core.domain.jobs import JobStatus
+from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
-from core.pipeline.driver import SYSTEM
+from core.pipeline.driver import SYSTEM, UNKNOWN_OUTCOME
+from core.pipeline.sweep import sweep_orphans
 from core.store import jobs
 from tests.factories import ALICE
 from tests.pipeline.vendor import Vendor, World, tell
@@ -55,6 +56,23 @@ def test_a_document_that_was_given_up_before_it_was_sent_has_failed(make_console
         assert world.console.jobs.retry([world.job_id], ALICE)[0].generation == 2
 
     tell(make_console, Vendor(), story)
+
+
+def test_giving_up_does_not_forget_that_the_outcome_is_unknown(make_console: Maker) -> None:
+    """When nobody could look for a lost submit, a person decides, and its money stays reserved."""
+
+    async def story(world: World) -> None:
+        await world.look()
+        assert world.attempts[0].status is AttemptStatus.UNKNOWN
+        reserved = _used(world.console, Mode.REAL)
+        await world.driver.give_up(world.attempts[0].id, "The disk cannot be read.")
+        await world.driver.conclude(world.job_id, 1)
+        assert world.attempts[0].error_kind == UNKNOWN_OUTCOME
+        assert "history" in world.job.next_step
+        sweep_orphans(world.console.store, world.console.rules(), SYSTEM, world.now)
+        assert _used(world.console, Mode.REAL) == reserved > 0
+
+    tell(make_console, Vendor(loses_answers=True), story, timeout_s=0.2)
 
 
 def _hold(console: Console, job_id: str, hold: str) -> None:
