@@ -250,7 +250,12 @@ class PipelineWorker:
     def _release_for_vendor(self, now: datetime) -> None:
         """Jobs that wait for LlamaParse: a few at a time, so that its first minute is no stampede."""
         with self._r.store.read() as tx:
-            held = jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
+            held = [
+                job
+                for job in jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
+                # a simulated job waits for a person, and takes nobody's place
+                if job.mode is not Mode.MOCK
+            ]
         for job in held[: self._r.room(len(held)) if held else 0]:
             with self._r.store.write() as tx:
                 queue.lock_attempts(tx, [job.id])

@@ -1,6 +1,8 @@
 """Nothing is left hanging: attempts that end early, outcomes nobody knows, jobs that wait behind others."""
 
+import io
 from collections.abc import Callable
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,12 +10,15 @@ from starlette.responses import JSONResponse, Response
 from core.console import Console
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.pipeline.driver import SYSTEM, UNKNOWN_OUTCOME
 from core.pipeline.sweep import sweep_orphans
+from core.serving import Served
 from core.store import jobs
-from tests.factories import ALICE
+from tests.factories import ALICE, submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
+from tests.vendor import Switches, a_vendor, pages_that
 
 Maker = Callable[..., Console]
 DAILY = ("all", Window.DAY, Unit.USD)
@@ -80,3 +85,17 @@ def _hold(console: Console, job_id: str, hold: str) -> None:
     with console.store.write() as tx:
         now = console.clock()
         jobs.change_job(tx, job_id, JobStatus.HELD, SYSTEM, "t", now, hold=hold)
+
+
+def test_simulated_jobs_do_not_keep_real_ones_waiting(make_console: Maker, tmp_path: Path) -> None:
+    """When LlamaParse is back, real jobs go on, however many simulated ones wait for a person."""
+    with Served(a_vendor(tmp_path / "vendor", Switches(), pages_that(1))) as service:
+        console = make_console(api_key="llx-k", base_url=service.url)
+        for name in ("a.txt", "b.txt", "c.txt"):
+            _hold(console, submitted(console, {name: name.encode()}, key=name).job_ids[0], "vendor")
+        upload = console.submissions.preflight("r.txt", io.BytesIO(b"real"))
+        quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL)
+        job_id = console.submissions.submit(quote, ALICE, "real").job_ids[0]
+        _hold(console, job_id, "vendor")
+        console.run_worker()
+        wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE)
