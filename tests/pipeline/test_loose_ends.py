@@ -99,3 +99,18 @@ def test_simulated_jobs_do_not_keep_real_ones_waiting(make_console: Maker, tmp_p
         _hold(console, job_id, "vendor")
         console.run_worker()
         wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE)
+
+
+def test_a_reserved_document_that_is_planned_anew_gives_back_what_it_had(
+    make_console: Maker,
+) -> None:
+    """What LlamaParse and then a freeze held is reserved already: a cheaper tier does not add to that."""
+    console = make_console()
+    job_id = submitted(console, {"a.txt": b"one"}).job_ids[0]
+    _hold(console, job_id, "limit")
+    console.holds.cheaper(job_id, Tier.FAST, ALICE)
+    assert _used(console, Mode.MOCK) == 1_250
+    assert [a.status for a in console.jobs.view(job_id).attempts] == [
+        AttemptStatus.CANCELLED,
+        AttemptStatus.RESERVED,
+    ]
