@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from core.domain.budgets import Unit, Window
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
+from core.pipeline.admission import release_held
 from core.pipeline.driver import SYSTEM, UNKNOWN_OUTCOME
 from core.pipeline.sweep import sweep_orphans
 from core.serving import Served
@@ -114,3 +116,17 @@ def test_a_reserved_document_that_is_planned_anew_gives_back_what_it_had(
         AttemptStatus.CANCELLED,
         AttemptStatus.RESERVED,
     ]
+
+
+def test_a_job_waits_for_the_room_that_it_needs_and_no_more(make_console: Maker) -> None:
+    """The price of earlier generations, which stands on the job too, does not keep it out for ever."""
+    console = make_console()
+    console.limits.change("mock", DAILY, "0.02", ALICE, "for the test")
+    submitted(console, {"first.txt": b"takes the day"}, key="first")
+    job_id = submitted(console, {"a.txt": b"one"}, key="second").job_ids[0]
+    with console.store.write() as tx:
+        jobs.update_job(tx, job_id, estimated_credits=20, estimated_micros=25_000)
+    assert console.jobs.view(job_id).job.status is JobStatus.HELD
+    tomorrow = console.clock() + timedelta(days=1)
+    found = release_held(console.store, console.rules(), SYSTEM, tomorrow)
+    assert [job.id for job in found] == [job_id]
