@@ -219,7 +219,8 @@ class Holds:
             options=options,
             plan=plan,
             generation=job.generation + 1,
-            is_provisional=plan.is_provisional,
+            # said of the result, where there is one already: it is replaced page by page
+            is_provisional=job.is_provisional if job.result_blob else plan.is_provisional,
             estimated_credits=plan.credits,
             estimated_usd=usd,
         )

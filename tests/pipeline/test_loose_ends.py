@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,14 +11,17 @@ from starlette.responses import JSONResponse, Response
 
 from core.console import Console
 from core.domain.budgets import Unit, Window
-from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.documents import EngineName, ParsedDocument, ParsedPage
+from core.domain.jobs import AttemptStatus, Job, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.pipeline.admission import release_held
 from core.pipeline.driver import SYSTEM, UNKNOWN_OUTCOME
+from core.pipeline.results import dump
+from core.pipeline.stand_ins import as_provisional, outcome_of
 from core.pipeline.sweep import sweep_orphans
 from core.serving import Served
-from core.store import jobs
+from core.store import jobs, ledger
 from tests.factories import ALICE, submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
 from tests.vendor import Switches, a_vendor, pages_that
@@ -130,3 +134,74 @@ def test_a_job_waits_for_the_room_that_it_needs_and_no_more(make_console: Maker)
     tomorrow = console.clock() + timedelta(days=1)
     found = release_held(console.store, console.rules(), SYSTEM, tomorrow)
     assert [job.id for job in found] == [job_id]
+
+
+def _page(number: int, engine: EngineName, text: str, error: str = "") -> ParsedPage:
+    return ParsedPage(number, text, text, engine, error=error)
+
+
+def _partly(console: Console) -> tuple[Job, ParsedDocument]:
+    """A document in HYBRID of which LlamaParse made page 1, and nobody page 2."""
+    upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
+    job_id = console.submissions.submit(quote, ALICE, "press").job_ids[0]
+    vendor = EngineName.LLAMAPARSE
+    real = ParsedDocument((_page(1, vendor, "real"), _page(2, vendor, "", "no")))
+    now = console.clock()
+    with console.store.write() as tx:
+        attempt = jobs.attempts(tx, job_id)[0]
+        jobs.change_attempt(tx, attempt.id, AttemptStatus.FAILED, SYSTEM, "t", now)
+        ledger.release(tx, attempt.id, now, "t", "failed")
+        jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, "t", now)
+        blob = console.blobs.put(dump(real))
+        job = jobs.change_job(
+            tx, job_id, JobStatus.PARTLY_PARSED, SYSTEM, "t", now, result_blob=blob
+        )
+    return job, real
+
+
+def test_a_stand_in_does_not_replace_what_llamaparse_made_before(make_console: Maker) -> None:
+    """Retried over the limit and kept local, the page that is real stays real; the other is a stand-in."""
+    console = make_console(api_key="llx-k", base_url="http://127.0.0.1:1")
+    job, real = _partly(console)
+    console.limits.change("real", DAILY, "0.01", ALICE, "for the test")
+    console.jobs.retry([job.id], ALICE)
+    console.holds.go_local(job.id, ALICE)
+    view = console.jobs.view(job.id)
+    local = view.attempts[-1]
+    assert (local.engine, local.is_provisional) == (EngineName.LOCAL, True)
+    made = as_provisional(
+        ParsedDocument((_page(1, EngineName.LOCAL, "l"), _page(2, EngineName.LOCAL, "l")))
+    )
+    done = replace(local, status=AttemptStatus.DONE)
+    whole, _status = outcome_of(view.job, [done], {local.id: made}, real)
+    assert [(p.engine, p.is_provisional) for p in whole.pages] == [
+        (EngineName.LLAMAPARSE, False),
+        (EngineName.LOCAL, True),
+    ]
+
+
+def test_a_page_that_fails_at_the_second_try_stays_what_it_was(make_console: Maker) -> None:
+    """Parsed again as a whole, a page that now fails keeps its real result, not a stand-in."""
+    console = make_console(api_key="llx-k", base_url="http://127.0.0.1:1")
+    job, real = _partly(console)
+    attempt = console.jobs.view(job.id).attempts[0]
+    again = replace(attempt, status=AttemptStatus.DONE)
+    local = replace(
+        again, id="att-local", engine=EngineName.LOCAL, is_provisional=True, target_pages="1"
+    )
+    results = {
+        again.id: ParsedDocument(
+            (
+                _page(1, EngineName.LLAMAPARSE, "", "no"),
+                _page(2, EngineName.LLAMAPARSE, "second"),
+            )
+        ),
+        local.id: as_provisional(ParsedDocument((_page(1, EngineName.LOCAL, "l"),))),
+    }
+    whole, status = outcome_of(job, [again, local], results, real)
+    assert [(p.markdown, p.is_provisional) for p in whole.pages] == [
+        ("real", False),
+        ("second", False),
+    ]
+    assert status is JobStatus.PARSED
