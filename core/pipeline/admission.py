@@ -107,6 +107,7 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
         next_step="",
         hold="",
         workflow_id=workflow_id_of(job),
+        billed_credits=ledger.billed_credits(tx, job.id),
     )
 
 
@@ -139,6 +140,7 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
     jobs.add_attempt(tx, retry, RETRY_RULE, cause)
     reserved = f"{retry.estimated_credits} credits reserved"
     jobs.change_attempt(tx, retry.id, AttemptStatus.RESERVED, RETRY_RULE, reserved, now)
+    jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
     return ""
 
 
