@@ -34,6 +34,7 @@ _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
 _SWEEP_EVERY, _SUM_EVERY = timedelta(minutes=1), timedelta(hours=1)
 _UNHEARD_SINCE = timedelta(hours=3)
+_BILLS_AT_ONCE, _BILL_WITHIN_S = 10, 5.0
 _SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
 
@@ -343,13 +344,21 @@ class PipelineWorker:
             attempt_id: self._bill_asked_at.get(attempt_id, finished_at)
             for attempt_id, finished_at in waiting
         }
-        for attempt_id, finished_at in waiting:
-            asked_at = self._bill_asked_at[attempt_id]
-            pause = min(_RAREST, max(_SOONEST, (asked_at - finished_at) / 2))
-            if now - asked_at >= pause:
-                self._bill_asked_at[attempt_id] = now
-                settling = asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop)
-                settling.result(timeout=60)
+        due = [
+            (self._bill_asked_at[attempt_id], attempt_id)
+            for attempt_id, finished_at in waiting
+            for waited in [self._bill_asked_at[attempt_id] - finished_at]
+            if now - self._bill_asked_at[attempt_id] >= min(_RAREST, max(_SOONEST, waited / 2))
+        ]
+        # a few at a time, those asked longest ago first: the heartbeat must not wait for them
+        for _asked_at, attempt_id in sorted(due)[:_BILLS_AT_ONCE]:
+            self._bill_asked_at[attempt_id] = now
+            settling = asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop)
+            try:
+                settling.result(timeout=_BILL_WITHIN_S)
+            except TimeoutError:
+                settling.cancel()
+                return
 
 
 def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:

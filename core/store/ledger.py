@@ -334,7 +334,7 @@ def credits_of_day(tx: Transaction, mode: str, at: datetime, timezone: str) -> i
     return int(tx.execute(query).scalar() or 0)
 
 
-def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[tuple[str, datetime], ...]:
+def unsettled(tx: Transaction, *, limit: int = 5000) -> tuple[tuple[str, datetime], ...]:
     """Attempts that ended at the vendor while their reservation is still open, and when; oldest first."""
     query = (
         select(AttemptRow)

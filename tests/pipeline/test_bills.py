@@ -8,7 +8,7 @@ from core.console import Console
 from core.domain.documents import EngineName
 from core.domain.jobs import AttemptStatus
 from core.store import jobs, ledger, prices
-from core.store.tables import AttemptRow
+from core.store.tables import AttemptRow, OpenReservationRow
 from tests.factories import ALICE, submitted
 
 
@@ -33,3 +33,18 @@ def test_nothing_is_billed_before_the_paid_part_is(make_console: Callable[..., C
     console.jobs.cancel([job_id], ALICE)
     console.jobs.retry([job_id], ALICE)
     assert console.jobs.view(job_id).job.billed_credits is None
+
+
+def test_a_bill_that_never_comes_hides_no_other(make_console: Callable[..., Console]) -> None:
+    """However many ended jobs LlamaParse never bills, those after them are asked about too."""
+    console = make_console()
+    submitted(console, {"a.txt": b"one"})
+    with console.store.write() as tx:
+        row = tx.execute(select(AttemptRow)).scalars().one()
+        facts = row.model_dump() | {"status": "failed", "finished_at": console.clock()}
+        for number in range(2, 62):
+            one = f"att-{number}"
+            tx.add(AttemptRow(**facts | {"id": one, "number": number, "vendor_job_id": one}))
+            tx.add(OpenReservationRow(attempt_id=one, entry_id=number))
+        tx.flush()
+        assert len(ledger.unsettled(tx)) == 60
