@@ -279,11 +279,16 @@ class PipelineWorker:
         for delivery, attempt in owners:
             if attempt is None:
                 continue
-            if attempt.status.is_final or attempt.status is AttemptStatus.FETCHING:
+            with self._r.store.read() as tx:
+                job = jobs.job(tx, attempt.job_id)
+            # it came before its job was known, so that nobody saw whose it is
+            outcome = deliveries.why_not_its_own(delivery.scope, job.mode)
+            if not outcome and (
+                attempt.status.is_final or attempt.status is AttemptStatus.FETCHING
+            ):
+                outcome = f"late: the attempt was {attempt.status.value} already, nothing changed"
+            if outcome:
                 with self._r.store.write() as tx:
-                    outcome = (
-                        f"late: the attempt was {attempt.status.value} already, nothing changed"
-                    )
                     applied = deliveries.apply(
                         tx,
                         delivery.vendor_job_id,
@@ -306,8 +311,6 @@ class PipelineWorker:
                             detail={"delivery_id": event.id, "outcome": outcome},
                         )
             elif delivery.received_at < now - _LATE_AFTER:
-                with self._r.store.read() as tx:
-                    job = jobs.job(tx, attempt.job_id)
                 self._queue.nudge(job.workflow_id)
 
     def _poll_unheard(self, now: datetime) -> None:
