@@ -223,7 +223,11 @@ class PipelineWorker:
             open_ = jobs.unfinished(tx, [JobStatus.PARSE_QUEUED, JobStatus.PARSING])
         alive = self._queue.alive([job.workflow_id for job in open_]) if open_ else {}
         for job in open_:
-            if alive.get(job.workflow_id, True):
+            if job.workflow_id not in alive:
+                # it was lost, as after a power cut or with a restored copy of one database
+                self._queue.enqueue(job.workflow_id, job.id, job.generation)
+                continue
+            if alive[job.workflow_id]:
                 continue
             # the id follows from the last one: whoever else sees the same starts the same workflow
             restarted = f"{job.workflow_id}+"

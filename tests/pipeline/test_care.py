@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from core.console import Console
-from core.domain.jobs import AttemptStatus
+from core.domain.jobs import AttemptStatus, JobStatus
+from core.pipeline.driver import SYSTEM
 from core.pipeline.handoff import HandOff
 from core.pipeline.worker import PipelineWorker
-from core.store import deliveries
+from core.store import deliveries, jobs
 from core.store.deliveries import Delivery
+from tests.factories import submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
 
 Maker = Callable[..., Console]
@@ -54,3 +56,15 @@ def test_an_early_event_signed_for_tests_does_not_wake_a_real_job(make_console: 
         assert world.attempts[0].status is AttemptStatus.RUNNING
 
     tell(make_console, Vendor(), story)
+
+
+def test_a_job_under_way_whose_workflow_is_lost_goes_on(make_console: Maker) -> None:
+    """With the workflow database gone, as after a restore, what was being parsed is looked at again."""
+    console = make_console()
+    job_id = submitted(console, {"a.txt": b"one"}).job_ids[0]
+    now = console.clock()
+    with console.store.write() as tx:
+        jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, "t", now)
+        jobs.update_job(tx, job_id, workflow_id="lost")
+    console.run_worker()
+    wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE, within_s=40)
