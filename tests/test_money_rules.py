@@ -212,3 +212,15 @@ def test_when_the_ledger_cannot_be_read_nothing_is_spent(make_console: Maker) ->
     with pytest.raises(ConsoleError, match="Nothing was"):
         console.submissions.submit(quote, ALICE, "press")
     assert console.jobs.counts() == {}
+
+
+def test_a_retry_reserves_what_a_page_costs_now(make_console: Maker) -> None:
+    """After a price went up, a document that is begun again takes the new price out of the limits."""
+    console = make_console()
+    job_id = submitted(console, {"a.txt": b"one"}).job_ids[0]
+    console.jobs.cancel([job_id], ALICE)
+    _add_price(console, "20")
+    console.jobs.retry([job_id], ALICE)
+    use = console.spend.today(Mode.MOCK).use(Window.DAY, Unit.USD)
+    assert use is not None
+    assert use.used == 25_000
