@@ -84,6 +84,11 @@ class Reparse:
             rules, now = self._rules(), self._clock()
             price = rules.price(tx, now)
             plan = plan_again(wanted.pages, len(result.pages), price, why)
+            if price.usd(plan.credits) > wanted.usd:
+                raise NotAllowed(
+                    "The price book changed while you decided.",
+                    "Look at the new price, then order again.",
+                )
             ordered = order_again(tx, job, plan, price, rules, actor, now)
         self._enqueue(ordered.workflow_id, ordered.id, ordered.generation)
         return ordered
