@@ -16,7 +16,7 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, Overtaken
 from core.services.quotes import limit_shares
 from core.store import jobs
-from tests.factories import ALICE, submitted
+from tests.factories import ALICE, finished, submitted
 
 Maker = Callable[..., Console]
 DAILY = ("all", Window.DAY, Unit.USD)
@@ -212,3 +212,26 @@ def test_when_the_ledger_cannot_be_read_nothing_is_spent(make_console: Maker) ->
     with pytest.raises(ConsoleError, match="Nothing was"):
         console.submissions.submit(quote, ALICE, "press")
     assert console.jobs.counts() == {}
+
+
+def test_a_retry_reserves_what_a_page_costs_now(make_console: Maker) -> None:
+    """After a price went up, a document that is begun again takes the new price out of the limits."""
+    console = make_console()
+    job_id = submitted(console, {"a.txt": b"one"}).job_ids[0]
+    console.jobs.cancel([job_id], ALICE)
+    _add_price(console, "20")
+    console.jobs.retry([job_id], ALICE)
+    use = console.spend.today(Mode.MOCK).use(Window.DAY, Unit.USD)
+    assert use is not None
+    assert use.used == 25_000
+
+
+def test_pages_are_not_ordered_again_at_a_price_nobody_saw(make_console: Maker) -> None:
+    """When a page costs more than was shown, the order says so and spends nothing."""
+    console = make_console(worker=True)
+    job = finished(console, submitted(console, {"a.txt": b"one"}).id).jobs[0]
+    wanted = console.again.at_tier(job, [1], Tier.AGENTIC)
+    _add_price(console, "20")
+    with pytest.raises(NotAllowed, match="price book changed"):
+        console.again.order(wanted, ALICE)
+    assert console.jobs.view(job.id).job.generation == 1

@@ -107,6 +107,7 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
         next_step="",
         hold="",
         workflow_id=workflow_id_of(job),
+        billed_credits=ledger.billed_credits(tx, job.id),
     )
 
 
@@ -139,6 +140,7 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
     jobs.add_attempt(tx, retry, RETRY_RULE, cause)
     reserved = f"{retry.estimated_credits} credits reserved"
     jobs.change_attempt(tx, retry.id, AttemptStatus.RESERVED, RETRY_RULE, reserved, now)
+    jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
     return ""
 
 
@@ -288,22 +290,25 @@ def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays,
     price = rules.price(tx, now)
     team, submitter = queue.booked_on(tx, job.submission_id)
     is_local = attempt.engine is EngineName.LOCAL
-    if not is_local:
-        price.credits(attempt.tier, 0)
     named = parse_page_ranges(attempt.target_pages) if attempt.target_pages else ()
+    pages = len(named) or job.page_count or job.options.max_pages or MAX_PAGES_UNKNOWN
+    credits_ = attempt.estimated_credits
+    if not is_local:
+        # what waited or is tried again may have been planned when a page cost less
+        credits_ = max(credits_, price.credits(attempt.tier, pages))
     return ledger.Reservation(
         job_id=job.id,
         attempt_id=attempt.id,
         mode=job.mode,
         tier=attempt.tier,
         actor=str(payer) if payer.is_person else submitter,
-        credits=attempt.estimated_credits,
-        micros=usd_to_micros(price.usd(attempt.estimated_credits)),
+        credits=credits_,
+        micros=usd_to_micros(price.usd(credits_)),
         submits=0 if is_local else 1,
         service=attempt.engine,
         engine=attempt.engine,
         team=team,
-        pages=len(named) or job.page_count or job.options.max_pages or MAX_PAGES_UNKNOWN,
+        pages=pages,
         is_repeat=not is_local and queue.was_paid_before(tx, job),
         page_price_id=price.page_ids.get(attempt.tier),
         credit_price_id=price.credit_id,

@@ -12,7 +12,7 @@ from core.domain.routing import Mode, PlannedAttempt, RoutePlan
 from core.errors import ConsoleError, NotAllowed, UpstreamKind
 from core.pipeline.admission import Rules, admit
 from core.pipeline.results import load
-from core.store import Store, Transaction, jobs, policies
+from core.store import Store, Transaction, jobs, policies, queue
 from core.store.jobs import JobFilter
 from core.telemetry import log
 
@@ -162,6 +162,7 @@ class Again:
         result = load(self._blob(job.result_blob))
         now, rules = self._clock(), self._rules()
         with self._store.write() as tx:
+            queue.lock_attempts(tx, [job.id])
             price = rules.price(tx, now)
             fresh = jobs.job(tx, job.id)
             is_same = fresh.generation == job.generation and fresh.status is JobStatus.COMPLETE

@@ -17,8 +17,8 @@ from core.pipeline.driving import (
     resolving,
     submitting,
 )
-from core.pipeline.driving.context import SYSTEM, Context
-from core.pipeline.driving.resolving import UNKNOWN_OUTCOME
+from core.pipeline.driving.context import SYSTEM, Context, told
+from core.pipeline.driving.resolving import LOOK_FOR_IT, UNKNOWN_OUTCOME
 from core.pipeline.driving.resources import Resources
 from core.store import jobs
 from core.telemetry import correlated
@@ -67,6 +67,7 @@ class Driver:
 
     async def conclude(self, job_id: str, generation: int) -> str:
         """Give the job the status that follows from its attempts; its result, when it has one."""
+        await asyncio.to_thread(concluding.begin_ended, self._ctx, job_id, generation)
         for attempt_id in await asyncio.to_thread(
             concluding.stand_ins, self._ctx, job_id, generation
         ):
@@ -87,7 +88,12 @@ class Driver:
     async def give_up(self, attempt_id: str, what: str) -> None:
         """End an attempt that met the same unexpected error again and again."""
         job, attempt = await asyncio.to_thread(self._newest, attempt_id)
-        if not attempt.status.is_final:
+        if attempt.status in {AttemptStatus.SUBMITTING, AttemptStatus.UNKNOWN}:
+            step = told(job, LOOK_FOR_IT)
+            await ending.fail(
+                self._ctx, job, attempt, UNKNOWN_OUTCOME, what, step, release=False
+            )
+        elif not attempt.status.is_final:
             step = "Retry it; if it fails again, see the log."
             await ending.fail(self._ctx, job, attempt, "internal", what, step)
 

@@ -69,6 +69,8 @@ def again(tx: Transaction, old: Handoff, actor: Actor, now: datetime) -> Handoff
 
 def settle_job(tx: Transaction, job_id: str, generation: int, now: datetime) -> None:
     """Give a job that is being handed off the status that follows from its events."""
+    # alone with the job: of two that end at once the second must see what the first wrote
+    jobs.update_job(tx, job_id)
     job = jobs.job(tx, job_id)
     if job.status is not JobStatus.HANDING_OFF or job.generation != generation:
         return

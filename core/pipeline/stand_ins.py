@@ -87,13 +87,19 @@ def outcome_of(
         for a in attempts
     )
     parts = [results[a.id] for a in attempts if a.id in results]
-    if before is not None and not is_whole:
-        parts.append(before)
+    if before is not None:
+        parts.append(_of_the_pages_in(parts, before) if is_whole else before)
     whole = merge(parts)
     statuses = [attempt.status for attempt in _standing(attempts)]
     if before is not None and all(status.is_final for status in statuses):
         return whole, JobStatus.PARTLY_PARSED if whole.failed_pages else JobStatus.PARSED
     return whole, job_status_of(statuses, failed_pages=bool(whole.failed_pages))
+
+
+def _of_the_pages_in(parts: Sequence[ParsedDocument], before: ParsedDocument) -> ParsedDocument:
+    """What there was of a document that was parsed as a whole again, which says what pages it has."""
+    numbers = {page.number for part in parts for page in part.pages}
+    return ParsedDocument(tuple(page for page in before.pages if page.number in numbers))
 
 
 def _is_marked(document: ParsedDocument) -> bool:

@@ -20,7 +20,7 @@ from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.handoff import HandOff
 from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
 from core.pipeline.sweep import sweep_orphans, sweep_sums
-from core.store import deliveries, expectations, jobs, ledger, workers
+from core.store import deliveries, expectations, jobs, ledger, queue, workers
 from core.telemetry import log
 
 __all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
@@ -34,6 +34,7 @@ _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
 _SWEEP_EVERY, _SUM_EVERY = timedelta(minutes=1), timedelta(hours=1)
 _UNHEARD_SINCE = timedelta(hours=3)
+_BILLS_AT_ONCE, _BILL_WITHIN_S = 10, 5.0
 _SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
 
@@ -222,7 +223,11 @@ class PipelineWorker:
             open_ = jobs.unfinished(tx, [JobStatus.PARSE_QUEUED, JobStatus.PARSING])
         alive = self._queue.alive([job.workflow_id for job in open_]) if open_ else {}
         for job in open_:
-            if alive.get(job.workflow_id, True):
+            if job.workflow_id not in alive:
+                # it was lost, as after a power cut or with a restored copy of one database
+                self._queue.enqueue(job.workflow_id, job.id, job.generation)
+                continue
+            if alive[job.workflow_id]:
                 continue
             # the id follows from the last one: whoever else sees the same starts the same workflow
             restarted = f"{job.workflow_id}+"
@@ -250,9 +255,15 @@ class PipelineWorker:
     def _release_for_vendor(self, now: datetime) -> None:
         """Jobs that wait for LlamaParse: a few at a time, so that its first minute is no stampede."""
         with self._r.store.read() as tx:
-            held = jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
+            held = [
+                job
+                for job in jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
+                # a simulated job waits for a person, and takes nobody's place
+                if job.mode is not Mode.MOCK
+            ]
         for job in held[: self._r.room(len(held)) if held else 0]:
             with self._r.store.write() as tx:
+                queue.lock_attempts(tx, [job.id])
                 fresh = jobs.job(tx, job.id)
                 if fresh.status is not JobStatus.HELD or fresh.mode is Mode.MOCK:
                     continue
@@ -272,11 +283,16 @@ class PipelineWorker:
         for delivery, attempt in owners:
             if attempt is None:
                 continue
-            if attempt.status.is_final or attempt.status is AttemptStatus.FETCHING:
+            with self._r.store.read() as tx:
+                job = jobs.job(tx, attempt.job_id)
+            # it came before its job was known, so that nobody saw whose it is
+            outcome = deliveries.why_not_its_own(delivery.scope, job.mode)
+            if not outcome and (
+                attempt.status.is_final or attempt.status is AttemptStatus.FETCHING
+            ):
+                outcome = f"late: the attempt was {attempt.status.value} already, nothing changed"
+            if outcome:
                 with self._r.store.write() as tx:
-                    outcome = (
-                        f"late: the attempt was {attempt.status.value} already, nothing changed"
-                    )
                     applied = deliveries.apply(
                         tx,
                         delivery.vendor_job_id,
@@ -299,8 +315,6 @@ class PipelineWorker:
                             detail={"delivery_id": event.id, "outcome": outcome},
                         )
             elif delivery.received_at < now - _LATE_AFTER:
-                with self._r.store.read() as tx:
-                    job = jobs.job(tx, attempt.job_id)
                 self._queue.nudge(job.workflow_id)
 
     def _poll_unheard(self, now: datetime) -> None:
@@ -337,13 +351,21 @@ class PipelineWorker:
             attempt_id: self._bill_asked_at.get(attempt_id, finished_at)
             for attempt_id, finished_at in waiting
         }
-        for attempt_id, finished_at in waiting:
-            asked_at = self._bill_asked_at[attempt_id]
-            pause = min(_RAREST, max(_SOONEST, (asked_at - finished_at) / 2))
-            if now - asked_at >= pause:
-                self._bill_asked_at[attempt_id] = now
-                settling = asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop)
-                settling.result(timeout=60)
+        due = [
+            (self._bill_asked_at[attempt_id], attempt_id)
+            for attempt_id, finished_at in waiting
+            for waited in [self._bill_asked_at[attempt_id] - finished_at]
+            if now - self._bill_asked_at[attempt_id] >= min(_RAREST, max(_SOONEST, waited / 2))
+        ]
+        # a few at a time, those asked longest ago first: the heartbeat must not wait for them
+        for _asked_at, attempt_id in sorted(due)[:_BILLS_AT_ONCE]:
+            self._bill_asked_at[attempt_id] = now
+            settling = asyncio.run_coroutine_threadsafe(driver.settle_late(attempt_id), loop)
+            try:
+                settling.result(timeout=_BILL_WITHIN_S)
+            except TimeoutError:
+                settling.cancel()
+                return
 
 
 def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:

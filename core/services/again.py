@@ -13,7 +13,7 @@ from core.errors import NotAllowed
 from core.pipeline.admission import Rules
 from core.pipeline.again import order_again, plan_again, stand_ins_of
 from core.pipeline.results import load
-from core.store import Store, jobs
+from core.store import Store, jobs, queue
 
 __all__ = ["PagesAgain", "Reparse"]
 
@@ -76,6 +76,7 @@ class Reparse:
         self._refuse_without_vendor(wanted.job.mode)
         why = f"parsed again, asked by {actor}."
         with self._store.write() as tx:
+            queue.lock_attempts(tx, [wanted.job.id])
             job = jobs.job(tx, wanted.job.id)
             if job.generation != wanted.job.generation:
                 raise NotAllowed(f"{job.name} was parsed again already.", "Open it to see.")
@@ -83,6 +84,11 @@ class Reparse:
             rules, now = self._rules(), self._clock()
             price = rules.price(tx, now)
             plan = plan_again(wanted.pages, len(result.pages), price, why)
+            if price.usd(plan.credits) > wanted.usd:
+                raise NotAllowed(
+                    "The price book changed while you decided.",
+                    "Look at the new price, then order again.",
+                )
             ordered = order_again(tx, job, plan, price, rules, actor, now)
         self._enqueue(ordered.workflow_id, ordered.id, ordered.generation)
         return ordered

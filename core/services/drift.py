@@ -12,7 +12,7 @@ from core.domain.money import PriceKind
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import FROZEN, Rules
-from core.store import Store, alerts, jobs, ledger, prices, rollups, usage
+from core.store import Store, alerts, jobs, ledger, prices, queue, rollups, usage
 from core.store import settings as stored
 from core.store.alerts import Alert
 from core.store.settings import StoredSetting
@@ -64,10 +64,11 @@ class Drift:
         with self._store.write() as tx:
             changed = usage.keep(tx, records, now)
             book = prices.book(tx)
-            for vendor_job_id in changed:
-                owner = usage.owner_of(tx, vendor_job_id)
-                if owner is None:
-                    continue
+            owners = {i: owner for i in changed if (owner := usage.owner_of(tx, i)) is not None}
+            # before any book, as everybody does
+            job_ids = {jobs.attempt(tx, attempt_id).job_id for attempt_id, _ in owners.values()}
+            queue.lock_attempts(tx, sorted(job_ids))
+            for vendor_job_id, owner in owners.items():
                 credits_ = usage.credits_of(tx, vendor_job_id)
                 what = ledger.Bill(credits_, owner[1], was_sent=True, cause="by the usage metrics")
                 entry = ledger.bill(tx, owner[0], what, book, now)

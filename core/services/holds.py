@@ -17,7 +17,7 @@ from core.domain.budgets import (
     refusal_of,
 )
 from core.domain.documents import EngineName, parse_page_ranges
-from core.domain.jobs import Actor, AttemptStatus, Job, JobStatus
+from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.routing import (
     MAX_PAGES_UNKNOWN,
@@ -29,6 +29,7 @@ from core.domain.routing import (
 )
 from core.errors import NotAllowed, PriceMissing
 from core.pipeline.admission import Rules, admit
+from core.pipeline.withdrawal import withdraw
 from core.services.submit import options_key
 from core.store import Store, Transaction, alerts, jobs, ledger, limits, queue
 from core.store.alerts import Alert
@@ -223,18 +224,15 @@ class Holds:
         now: datetime,
     ) -> Job:
         """Nothing was sent yet, so the document gets another plan, and a new generation of attempts."""
-        for attempt in jobs.attempts(tx, job.id, job.generation):
-            if attempt.status is AttemptStatus.PLANNED:
-                jobs.change_attempt(
-                    tx, attempt.id, AttemptStatus.CANCELLED, actor, "replanned", now
-                )
+        withdraw(tx, job, actor, now, "replanned")
         options = replace(job.options, tier=tier)
         planned = replace(
             job,
             options=options,
             plan=plan,
             generation=job.generation + 1,
-            is_provisional=plan.is_provisional,
+            # said of the result, where there is one already: it is replaced page by page
+            is_provisional=job.is_provisional if job.result_blob else plan.is_provisional,
             estimated_credits=plan.credits,
             estimated_usd=usd,
         )

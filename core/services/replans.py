@@ -12,7 +12,7 @@ from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
 from core.pipeline.admission import Rules, admit
 from core.pipeline.withdrawal import is_unsent, withdraw
-from core.store import Store, Transaction, documents, jobs
+from core.store import Store, Transaction, documents, jobs, queue
 
 __all__ = ["Replan", "Replans"]
 
@@ -96,6 +96,8 @@ class Replans:
         done = []
         for job in replan.jobs:
             with self._store.write() as tx:
+                # a worker may be sending it just now
+                queue.lock_attempts(tx, [job.id])
                 fresh = jobs.job(tx, job.id)
                 is_same = fresh.generation == job.generation and fresh.status in _WAITING
                 if not is_same or not is_unsent(tx, fresh):

@@ -31,6 +31,7 @@ __all__ = [
     "is_waiting",
     "of_job",
     "recent",
+    "why_not_its_own",
     "workflows_of",
 ]
 
@@ -204,8 +205,8 @@ def _facts(
     facts["event_key"] = key
     if owner is not None:
         facts.update(job_id=owner.job_id, attempt_id=owner.attempt_id)
-        if not _is_for(new, owner):
-            facts.update(applied_at=new.received_at, outcome=_NOT_ITS_OWN[new.scope])
+        if not_its_own := why_not_its_own(new.scope, owner.mode):
+            facts.update(applied_at=new.received_at, outcome=not_its_own)
     if is_duplicate:
         facts.update(verdict=DUPLICATE, outcome="received before, changes nothing")
     return facts
@@ -213,7 +214,7 @@ def _facts(
 
 def _is_for(new: Delivery, owner: _Owner) -> bool:
     """Whether who signed may tell this job anything: simulated and real never mix."""
-    return (new.scope == "real") == (owner.mode != "mock")
+    return not why_not_its_own(new.scope, owner.mode)
 
 
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:
@@ -236,6 +237,11 @@ def is_waiting(tx: Transaction, vendor_job_id: str) -> bool:
         col(DeliveryRow.applied_at).is_(None),
     )
     return tx.exec(query).first() is not None
+
+
+def why_not_its_own(scope: str, mode: str) -> str:
+    """Why an event signed so changes nothing about a job of this mode; empty when it may."""
+    return "" if (scope == "real") == (mode != "mock") else _NOT_ITS_OWN[scope]
 
 
 def workflows_of(tx: Transaction, parked: Sequence[Delivery]) -> tuple[str, ...]:

@@ -518,7 +518,9 @@ def _record(  # noqa: PLR0913 - the one place that writes a line of the timeline
 
 
 def _locked(query: Select[Any], tx: Transaction) -> Select[Any]:
-    # SQLite writers are alone already; on Postgres the row is locked until the commit
+    # SQLite writers are alone already; on Postgres the row is locked until the commit, and what the
+    # session saw of it before the lock is no longer true
+    query = query.execution_options(populate_existing=True)
     return query.with_for_update() if tx.get_bind().dialect.name == "postgresql" else query
 
 

@@ -283,12 +283,20 @@ def note_avoided(  # noqa: PLR0913 - whose saving, how much of it, when and wher
 
 
 def billed_credits(tx: Transaction, job_id: str) -> int | None:
-    """What a job was billed so far; None while nothing is known."""
+    """What a job was billed so far; None while nothing is known, be it of one of its attempts."""
     query = select(func.count(), func.sum(col(LedgerRow.settled_credits))).where(
         col(LedgerRow.job_id) == job_id, col(LedgerRow.kind) != "reserve"
     )
     count, credits_ = tx.execute(query).one()
-    return int(credits_) if count else None
+    if credits_ or not count:
+        return int(credits_) if count else None
+    is_open = (
+        select(col(OpenReservationRow.attempt_id))
+        .join(LedgerRow, col(LedgerRow.id) == col(OpenReservationRow.entry_id))
+        .where(col(LedgerRow.job_id) == job_id, col(LedgerRow.reserved_credits) > 0)
+        .limit(1)
+    )
+    return None if tx.execute(is_open).first() else 0
 
 
 def entries_of(tx: Transaction, job_id: str) -> tuple[Entry, ...]:
@@ -326,7 +334,7 @@ def credits_of_day(tx: Transaction, mode: str, at: datetime, timezone: str) -> i
     return int(tx.execute(query).scalar() or 0)
 
 
-def unsettled(tx: Transaction, *, limit: int = 50) -> tuple[tuple[str, datetime], ...]:
+def unsettled(tx: Transaction, *, limit: int = 5000) -> tuple[tuple[str, datetime], ...]:
     """Attempts that ended at the vendor while their reservation is still open, and when; oldest first."""
     query = (
         select(AttemptRow)

@@ -61,7 +61,10 @@ def unreserved(tx: Transaction) -> tuple[Orphan, ...]:
         col(LedgerRow.attempt_id) == col(AttemptRow.id), col(LedgerRow.kind) == "reserve"
     )
     query = select(AttemptRow).where(
-        col(AttemptRow.status).in_([status.value for status in _PAID_FOR]), ~reserved.exists()
+        col(AttemptRow.status).in_([status.value for status in _PAID_FOR]),
+        # what is made here spends nothing: a stand-in is opened without a reservation
+        col(AttemptRow.engine) != EngineName.LOCAL.value,
+        ~reserved.exists(),
     )
     return tuple(
         Orphan(row.id, row.job_id, row.status, was_sent=bool(row.submits))

@@ -43,9 +43,12 @@ def waiting(
         col(AttemptRow.job_id) == col(JobRow.id),
         col(AttemptRow.generation) == col(JobRow.generation),
         col(AttemptRow.engine) != EngineName.LOCAL.value,
+        # what is reserved already is not taken once more
+        col(AttemptRow.status) == AttemptStatus.PLANNED.value,
     )
+    planned = func.coalesce(func.sum(col(AttemptRow.estimated_credits)), 0)
     query = (
-        select(JobRow, col(SubmissionRow.team), func.count(col(AttemptRow.id)))
+        select(JobRow, col(SubmissionRow.team), func.count(col(AttemptRow.id)), planned)
         .join(SubmissionRow, col(SubmissionRow.id) == col(JobRow.submission_id))
         .outerjoin(AttemptRow, paid)
         .where(col(JobRow.status) == JobStatus.HELD, col(JobRow.hold) == WAITS_FOR_ROOM)
@@ -60,12 +63,17 @@ def waiting(
             job.name,
             job.created_at,
             job.position,
-            Ask(job.estimated_micros, submits, scopes_of(EngineName.LLAMAPARSE, team)),
+            Ask(_micros(job, credits_), submits, scopes_of(EngineName.LLAMAPARSE, team)),
         )
-        for job, team, submits in tx.execute(query)
+        for job, team, submits, credits_ in tx.execute(query)
         if book_of(job.mode) == book
     ]
     return tuple(w for w in found if before is None or w.turn < before)
+
+
+def _micros(job: JobRow, credits_: int) -> int:
+    """The part of the job's price that so many credits are: it was quoted for all its generations."""
+    return job.estimated_micros * credits_ // job.estimated_credits if job.estimated_credits else 0
 
 
 def lock_attempts(tx: Transaction, job_ids: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from core.console import Console
 from core.domain.budgets import Unit, Window
@@ -87,3 +87,14 @@ def test_wrong_sums_are_summed_anew_and_told(make_console: Maker) -> None:
     with console.store.read() as tx:
         assert balances.differences(tx) == ()
         assert any("Summed anew" in alert.what for alert in alerts.recent(tx, "real"))
+
+
+def test_a_stand_in_needs_no_reservation(make_console: Maker) -> None:
+    """What the local engine makes costs nothing: without a reservation it is no finding, and no alert."""
+    console = make_console()
+    submitted(console, {"a.txt": b"one"})
+    with console.store.write() as tx:
+        row = tx.execute(select(AttemptRow)).scalars().one()
+        facts = row.model_dump() | {"id": "att-local", "number": 2, "engine": "local"}
+        tx.add(AttemptRow(**facts))
+    assert _swept(console) == ()

@@ -10,7 +10,19 @@ from core.pipeline.results import dump, load
 from core.pipeline.stand_ins import open_stand_ins, outcome_of
 from core.store import jobs
 
-__all__ = ["conclude", "stand_ins"]
+__all__ = ["begin_ended", "conclude", "stand_ins"]
+
+
+def begin_ended(ctx: Context, job_id: str, generation: int) -> None:
+    """Attempts can end before one was sent: their job ends too, and is not queued for ever."""
+    with ctx.resources.store.write() as tx:
+        job = jobs.job(tx, job_id)
+        if job.status is not JobStatus.PARSE_QUEUED or job.generation != generation:
+            return
+        ended = [a.status.is_final for a in jobs.attempts(tx, job_id, generation)]
+        if ended and all(ended):
+            cause, now = "its attempts ended before one was sent", ctx.resources.clock()
+            jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, cause, now)
 
 
 def stand_ins(ctx: Context, job_id: str, generation: int) -> list[str]:

@@ -1,0 +1,70 @@
+"""The care of a worker: events that are not for a job, and jobs whose workflow is gone."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from core.console import Console
+from core.domain.jobs import AttemptStatus, JobStatus
+from core.pipeline.driver import SYSTEM
+from core.pipeline.handoff import HandOff
+from core.pipeline.worker import PipelineWorker
+from core.store import deliveries, jobs
+from core.store.deliveries import Delivery
+from tests.factories import submitted, wait_until
+from tests.pipeline.vendor import Vendor, World, tell
+
+Maker = Callable[..., Console]
+
+
+def _worker(world: World) -> PipelineWorker:
+    console = world.console
+    handoff = HandOff(console.store, console.clock, allow_private=False)
+    return PipelineWorker(
+        world.resources, console.queue, console._workflow_url, console.rules, handoff
+    )
+
+
+def test_an_early_event_signed_for_tests_does_not_wake_a_real_job(make_console: Maker) -> None:
+    """It came before the job was known; it is put aside with the reason, and LlamaParse is not asked."""
+
+    async def story(world: World) -> None:
+        parked = Delivery(
+            id="del-1",
+            event_id="evt-1",
+            event_type="parse.success",
+            vendor_job_id="pjb-1",
+            scope="test",
+            verdict="accepted",
+            reason="",
+            secret_label="",
+            headers={},
+            body=b"{}",
+            body_size=2,
+            received_at=world.now,
+            duration_ms=1.0,
+            event_at=None,
+        )
+        with world.console.store.write() as tx:
+            deliveries.add(tx, parked)
+        await world.look()
+        assert world.attempts[0].status is AttemptStatus.RUNNING
+        _worker(world)._remind(world.now + timedelta(seconds=10))
+        with world.console.store.read() as tx:
+            seen = deliveries.delivery(tx, "del-1")
+        assert seen is not None
+        assert "signed for tests" in seen.outcome
+        assert world.attempts[0].status is AttemptStatus.RUNNING
+
+    tell(make_console, Vendor(), story)
+
+
+def test_a_job_under_way_whose_workflow_is_lost_goes_on(make_console: Maker) -> None:
+    """With the workflow database gone, as after a restore, what was being parsed is looked at again."""
+    console = make_console()
+    job_id = submitted(console, {"a.txt": b"one"}).job_ids[0]
+    now = console.clock()
+    with console.store.write() as tx:
+        jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, "t", now)
+        jobs.update_job(tx, job_id, workflow_id="lost")
+    console.run_worker()
+    wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE, within_s=40)
