@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# most tests wait most of the time; each of these processes has a Postgres of its own
+JOBS ?= 3
 STAMP := $(VENV)/.parsedeck
 
 LEGACY := $(VENV)/legacy/.ready
@@ -41,7 +43,7 @@ $(LEGACY): tests/simulator/legacy.lock | setup
 	@touch $@
 
 test: setup browser legacy ## every test, the browser's too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: setup ## format, lint, types, architecture
 	$(BIN)/ruff format --check .

@@ -335,21 +335,20 @@ def test_whatever_happens_no_limit_is_passed_and_the_sums_add_up(
 
 
 @pytest.mark.parametrize("table", [LedgerRow, LimitChangeRow, PriceRow])
-@pytest.mark.parametrize("how", ["update", "delete", "replace", "truncate"])
+@pytest.mark.parametrize("how", ["update", "delete", "wholesale"])
 def test_what_is_on_record_cannot_be_changed(store: Store, table: type[SQLModel], how: str) -> None:
     """The database itself refuses to update, delete or replace an entry, a change of a limit or a price."""
     with store.write() as tx:
         ledger.reserve(tx, _wanted(1), LIMITS, NOW, "UTC")
         limits.record(tx, _change(5), 0)
     name = str(table.__tablename__)
+    # each database has its own way past the usual statements
+    replace_all = f"INSERT OR REPLACE INTO {name} SELECT * FROM {name}"  # noqa: S608 - a table of ours
     statements: dict[str, Any] = {
         "update": update(table).values(actor="mallory"),
         "delete": delete(table),
-        "truncate": text(f"TRUNCATE {name}"),
-        "replace": text(f"INSERT OR REPLACE INTO {name} SELECT * FROM {name}"),  # noqa: S608 - a table of ours
+        "wholesale": text(replace_all if store.is_sqlite else f"TRUNCATE {name}"),
     }
-    if how == ("truncate" if store.is_sqlite else "replace"):
-        pytest.skip("this database has no such statement")
 
     def change() -> None:
         with store.write() as tx:
