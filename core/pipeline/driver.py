@@ -90,9 +90,7 @@ class Driver:
         job, attempt = await asyncio.to_thread(self._newest, attempt_id)
         if attempt.status in {AttemptStatus.SUBMITTING, AttemptStatus.UNKNOWN}:
             step = told(job, LOOK_FOR_IT)
-            await ending.fail(
-                self._ctx, job, attempt, UNKNOWN_OUTCOME, what, step, release=False
-            )
+            await ending.fail(self._ctx, job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
         elif not attempt.status.is_final:
             step = "Retry it; if it fails again, see the log."
             await ending.fail(self._ctx, job, attempt, "internal", what, step)

@@ -41,6 +41,7 @@ def chosen(pages: Sequence[ParsedPage], mode: Mode) -> ParsedPage:
             key="page",
             bind="query-params",
             label_visibility="collapsed",
+            wrap=True,
         )
         shown = next((page for page in pages if page.number == number), pages[0])
     _legend(pages, mode)

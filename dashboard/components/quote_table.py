@@ -32,11 +32,12 @@ def show(quote: Quote) -> None:
     rows = [
         {
             "document": line.upload.name,
+            # beside the name, so that a narrow screen has it
+            "price": money(line.usd) if line.will_parse else "$0.00",
             "pages": line.upload.document.page_count,
             "need OCR": _needing_ocr(line),
             "plan": _plan(line, quote.mode),
             "credits": line.credits if line.will_parse else 0,
-            "price": money(line.usd) if line.will_parse else "$0.00",
             "note": _note(line, quote.tier),
         }
         for line in quote.lines

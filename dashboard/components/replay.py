@@ -123,8 +123,8 @@ def _table(outcomes: Sequence[Outcome], now: datetime, key: str) -> None:
         {
             "came": ago(outcome.original.received_at, now),
             "event": outcome.original.event_type or "–",
-            "then": VERDICT_SIGNS[outcome.original.verdict].word,
-            "replayed": outcome.verdict.replace("_", " "),
+            "then": _words(outcome.original.verdict),
+            "replayed": _words(outcome.verdict),
             "what it means": outcome.what,
             "open": f"/delivery?delivery={outcome.new_id or outcome.original.id}",
         }
@@ -139,3 +139,8 @@ def _table(outcomes: Sequence[Outcome], now: datetime, key: str) -> None:
             "what it means": st.column_config.TextColumn(width="large"),
         },
     )
+
+
+def _words(verdict: str) -> str:
+    sign = VERDICT_SIGNS.get(verdict)
+    return f"{sign.mark} {sign.word}" if sign else verdict.replace("_", " ")

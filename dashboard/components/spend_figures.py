@@ -29,6 +29,8 @@ _FIXED = {
 }
 _GREY = "#7A8699"
 _MOST = 6
+_DAY_MS = 86_400_000
+_DAYS_NAMED = 10
 
 
 def burn_down(facts: BurnDown, simulated: str) -> go.Figure:
@@ -95,6 +97,7 @@ def over_time(report: Report, limit_usd: float | None, simulated: str) -> go.Fig
     if limit_usd is not None and not report.is_hourly:
         _line(figure, limit_usd, f"limit ${limit_usd:,.2f} a day")
     figure.update_layout(barmode="stack", bargap=0.2)
+    _to_scale(figure, frame["window"])
     return _dressed(figure, simulated)
 
 
@@ -105,6 +108,7 @@ def small(frame: pd.DataFrame, column: str, simulated: str) -> go.Figure:
         words = _SAVED.get(value, _name(value)) if column == "saved_usd" else _name(value)
         _bars(figure, frame[frame["value"] == value], words, _color(value, number), column)
     figure.update_layout(barmode="stack", bargap=0.2)
+    _to_scale(figure, frame["window"])
     return _dressed(figure, simulated, height=220)
 
 
@@ -119,6 +123,7 @@ def estimated_and_billed(outcomes: pd.DataFrame, simulated: str) -> go.Figure:
     ):
         _bars(figure, sums, name, color, column)
     figure.update_layout(barmode="group", bargap=0.25)
+    _to_scale(figure, sums["window"])
     return _dressed(figure, simulated, height=260)
 
 
@@ -141,6 +146,18 @@ def _line(figure: go.Figure, at: float, words: str) -> None:
         annotation={"text": words, "font": {"size": 13}},
         annotation_position="top left",
     )
+
+
+def _to_scale(figure: go.Figure, windows: "pd.Series[str]") -> None:
+    """A bar is as wide as its day or hour, also when it is alone: else the axis shows milliseconds."""
+    is_hourly = any("T" in window for window in windows)
+    wide = _DAY_MS // 24 if is_hourly else _DAY_MS
+    count = len(figure.data) if figure.layout.barmode == "group" else 1
+    for number, bar in enumerate(figure.data):
+        bar.width = 0.8 * wide / count
+        bar.offset = -0.4 * wide + (number * bar.width if count > 1 else 0)
+    if not is_hourly and windows.nunique() <= _DAYS_NAMED:
+        figure.update_xaxes(tickformat="%d %b", dtick=_DAY_MS)
 
 
 def _times(windows: "pd.Series[str]") -> list[str]:

@@ -70,6 +70,7 @@ def _draft(console: Console) -> Draft:
         format_func=_FAULT_WORDS.__getitem__,
         key="faults",
         bind="query-params",
+        wrap=True,
     )
     return Draft(text, frozenset(Fault(fault) for fault in faults))
 
