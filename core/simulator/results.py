@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 PAGE_WIDTH, PAGE_HEIGHT = 612.0, 792.0  # a letter page in points; readers do not say
+_WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def workbook(pages: list[StoredPage]) -> bytes:
     """An XLSX with one sheet per table; an empty one when there is no table."""
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False})
+    # Written anew at each request: with the hour in it, its size could differ from the one its link told.
+    book.set_properties({"created": _WRITTEN})
     sheets = [
         (f"page_{page.number}_table_{n}", rows)
         for page in pages

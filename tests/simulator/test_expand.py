@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -169,3 +170,14 @@ def test_the_document_itself_is_the_pdf(studio: str) -> None:
     assert get(studio, f"/api/parsing/job/{job_id}/result/pdf").content == b"%PDF-1\ntwo"
     other = done(studio, b"no pdf", **asked)
     assert get(studio, f"/api/parsing/job/{other}/result/pdf").status_code == 404
+
+
+def test_a_workbook_has_the_same_bytes_a_second_later(simulate: Simulate) -> None:
+    """What a link said of its size is true whenever it is followed."""
+    url = simulate()
+    job_id = done(url, output_options={"tables_as_spreadsheet": {"enable": True}})
+    answer = get(url, f"{JOBS}/{job_id}", expand="xlsx_content_metadata").json()
+    link = answer["result_content_metadata"]["xlsx"]["presigned_url"]
+    first = httpx.get(link).content
+    time.sleep(1.1)
+    assert httpx.get(link).content == first
