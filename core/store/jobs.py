@@ -45,6 +45,7 @@ __all__ = [
     "job",
     "jobs",
     "latest_runs",
+    "locked",
     "newest_try",
     "note",
     "replan",
@@ -189,6 +190,11 @@ def add_job(tx: Transaction, job_: Job, options_key: str, actor: Actor) -> None:
 def job(tx: Transaction, job_id: str) -> Job:
     """One job. Raises ``NotFound``."""
     return _job(_job_row(tx, job_id))
+
+
+def locked(tx: Transaction, job_id: str) -> Job:
+    """One job as it is now; nobody else changes it until the transaction ends. Raises ``NotFound``."""
+    return _job(_job_row(tx, job_id, lock=True))
 
 
 def jobs(
