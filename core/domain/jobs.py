@@ -196,6 +196,11 @@ class Attempt:
     retry_of: str = ""
     is_provisional: bool = False
 
+    @property
+    def is_called_off(self) -> bool:
+        """Whether a person asked to stop it."""
+        return bool(self.cancel_requested_by) and Actor(self.cancel_requested_by).is_person
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -46,6 +46,7 @@ __all__ = [
     "jobs",
     "latest_runs",
     "locked",
+    "locked_attempt",
     "newest_try",
     "note",
     "replan",
@@ -379,6 +380,11 @@ def attempt(tx: Transaction, attempt_id: str) -> Attempt:
     return _attempt(_attempt_row(tx, attempt_id))
 
 
+def locked_attempt(tx: Transaction, attempt_id: str) -> Attempt:
+    """One attempt as it is now; nobody else changes it until the transaction ends. Raises ``NotFound``."""
+    return _attempt(_attempt_row(tx, attempt_id, lock=True))
+
+
 def newest_try(tx: Transaction, attempt_id: str) -> Attempt:
     """The attempt, or the last of the retries that the rule opened for it. Raises ``NotFound``."""
     row = _attempt_row(tx, attempt_id)
@@ -451,12 +457,16 @@ def update_attempt(tx: Transaction, attempt_id: str, **facts: object) -> None:
 def claim_intent(
     tx: Transaction, attempt_id: str, *, expected_owner: str, owner: str, now: datetime
 ) -> bool:
-    """Take over the right to submit, if nobody else did since ``expected_owner`` was read."""
+    """Take over the right to submit, if nobody else did since ``expected_owner`` was read.
+
+    What was called off meanwhile is not submitted.
+    """
     result = tx.execute(
         update(AttemptRow)
         .where(
             col(AttemptRow.id) == attempt_id,
             col(AttemptRow.intent_owner) == expected_owner,
+            col(AttemptRow.cancel_requested_by) == "",
             col(AttemptRow.status).in_([AttemptStatus.RESERVED, AttemptStatus.UNKNOWN]),
         )
         .values(intent_owner=owner, intent_at=now, submits=AttemptRow.submits + 1)
