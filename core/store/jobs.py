@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, update
+from sqlalchemy import ColumnElement, Select, func, or_, tuple_, update
 from sqlmodel import col, select
 
 from core.domain.documents import EngineName
@@ -36,6 +36,7 @@ __all__ = [
     "attempt",
     "attempt_by_vendor_id",
     "attempts",
+    "attempts_of",
     "causes",
     "change_attempt",
     "change_job",
@@ -49,6 +50,7 @@ __all__ = [
     "locked_attempt",
     "newest_try",
     "note",
+    "oldest",
     "replan",
     "stages",
     "submission",
@@ -212,6 +214,18 @@ def jobs(
         .offset(offset)
     )
     return tuple(_job(row) for row in tx.exec(query)), total
+
+
+def oldest(
+    tx: Transaction, which: JobFilter, *, after: Job | None = None, limit: int = 100
+) -> tuple[Job, ...]:
+    """The oldest jobs, or those that follow ``after``: page by page all of them, however many."""
+    turn = tuple_(col(JobRow.created_at), col(JobRow.id))
+    query = select(JobRow).where(*_conditions(which))
+    if after is not None:
+        query = query.where(turn > (after.created_at, after.id))
+    query = query.order_by(col(JobRow.created_at), col(JobRow.id)).limit(limit)
+    return tuple(_job(row) for row in tx.exec(query))
 
 
 def count_by_status(tx: Transaction, which: JobFilter = JobFilter()) -> dict[JobStatus, int]:
@@ -411,6 +425,19 @@ def attempts(tx: Transaction, job_id: str, generation: int | None = None) -> tup
     if generation is not None:
         query = query.where(AttemptRow.generation == generation)
     return tuple(_attempt(row) for row in tx.exec(query))
+
+
+def attempts_of(tx: Transaction, job_ids: Sequence[str]) -> dict[str, tuple[Attempt, ...]]:
+    """The attempts of each of these jobs in order."""
+    query = (
+        select(AttemptRow)
+        .where(col(AttemptRow.job_id).in_(list(job_ids)))
+        .order_by(col(AttemptRow.generation), col(AttemptRow.number))
+    )
+    found: dict[str, list[Attempt]] = {job_id: [] for job_id in job_ids}
+    for row in tx.exec(query):
+        found[row.job_id].append(_attempt(row))
+    return {job_id: tuple(tried) for job_id, tried in found.items()}
 
 
 def change_attempt(  # noqa: PLR0913 - a transition is before, after, who, why and when
