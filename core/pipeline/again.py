@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from core.clock import Clock
+from core.clock import Clock, is_recent
 from core.domain.documents import EngineName, ParsedDocument, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import Price, Tier
@@ -138,7 +138,7 @@ class Again:
         Rounds go on where the last one stopped, and begin anew after the newest.
         """
         now = self._clock()
-        if self._looked_at is not None and now - self._looked_at < self._every:
+        if self._looked_at is not None and is_recent(self._looked_at, now, self._every):
             return
         self._looked_at = now
         with self._store.read() as tx:
