@@ -28,7 +28,7 @@ __all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
 DEAD_AFTER = timedelta(seconds=15)
 """A process not heard of for so long is dead; on the same machine its absence is noticed at once."""
 
-_BEAT_S = 2.0
+_BEAT_S, _PATIENCE_S = 2.0, 10.0
 _LATE_AFTER = timedelta(seconds=5)
 _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
@@ -58,6 +58,7 @@ class PipelineWorker:
         self._stopping = threading.Event()
         self._caretaker = threading.Thread(target=self._take_care, name="caretaker", daemon=True)
         self._handoff = handoff
+        self._dbos: DBOS | None = None
         self._driver: Driver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bill_asked_at: dict[str, datetime] = {}
@@ -81,14 +82,30 @@ class PipelineWorker:
     def stop(self) -> None:
         """Stop in an orderly way; what is in flight goes on in another process or at the next start."""
         self._stopping.set()
-        self._caretaker.join(timeout=10)
+        self._caretaker.join(timeout=_PATIENCE_S)
+        self._leave_queue()
         if self._loop is not None:
-            asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(timeout=10)
+            asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(
+                timeout=_PATIENCE_S
+            )
         DBOS.destroy(destroy_registry=True)
         # whoever runs next, or is beside us, finds what waited here in the queue
         self._queue.take_over([self.executor_id])
         with self._r.store.write() as tx:
             workers.stop(tx, self.executor_id, self._r.clock())
+
+    def _leave_queue(self) -> None:
+        """Take up no more workflows, and see those begun that were taken up.
+
+        DBOS itself stops its loop first: a thread that is just handing out then waits for it in vain.
+        """
+        if self._dbos is None:
+            return
+        for stop in self._dbos.background_thread_stop_events:
+            stop.set()
+        for thread in threading.enumerate():
+            if thread.name == f"queue-worker-{QUEUE}":
+                thread.join(timeout=_PATIENCE_S)
 
     async def _close_engines(self) -> None:
         await self._r.close_engines()
@@ -104,7 +121,7 @@ class PipelineWorker:
             "notification_listener_polling_interval_sec": 0.2,
             "scheduler_polling_interval_sec": 3600.0,
         }
-        DBOS(config=config)
+        self._dbos = DBOS(config=config)
         logging.getLogger("dbos").setLevel(logging.ERROR)
         DBOS.workflow(name=WORKFLOW)(self._workflow())
         DBOS.launch()
