@@ -3,9 +3,9 @@
 import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-__all__ = ["Clock", "new_id", "utc_now"]
+__all__ = ["Clock", "is_recent", "new_id", "utc_now"]
 
 Clock = Callable[[], datetime]
 
@@ -13,6 +13,14 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The present moment as an aware UTC datetime."""
     return datetime.now(UTC)
+
+
+def is_recent(then: datetime, now: datetime, span: timedelta) -> bool:
+    """Whether ``then`` is less than ``span`` ago.
+
+    A moment that is still to come is not: where the clock was set back nobody waits for it to come again.
+    """
+    return timedelta(0) <= now - then < span
 
 
 class _Randomness:

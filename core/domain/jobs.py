@@ -83,6 +83,7 @@ _FINAL_JOB = frozenset(
 _WITH_RESULT = frozenset(
     {_J.PARSED, _J.PARTLY_PARSED, _J.HANDING_OFF, _J.COMPLETE, _J.FAILED_HANDOFF}
 )
+_STANDING = frozenset({_J.COMPLETE, _J.PARTLY_PARSED, _J.FAILED_HANDOFF})
 
 ATTEMPT_TRANSITIONS: Mapping[AttemptStatus, frozenset[AttemptStatus]] = {
     _A.PLANNED: frozenset({_A.RESERVED, _A.FAILED, _A.CANCELLED}),
@@ -103,12 +104,10 @@ the body was sent): the intent is withdrawn and may be made again.
 
 JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _J.UPLOADED: frozenset({_J.PARSE_QUEUED, _J.HELD, _J.CANCELLED}),
-    _J.PARSE_QUEUED: frozenset(
-        {_J.PARSING, _J.HELD, _J.FAILED_PARSE, _J.CANCELLED, _J.COMPLETE, _J.PARTLY_PARSED}
-    ),
-    _J.HELD: frozenset({_J.PARSE_QUEUED, _J.CANCELLED, _J.COMPLETE, _J.PARTLY_PARSED}),
+    _J.PARSE_QUEUED: frozenset({_J.PARSING, _J.HELD, _J.FAILED_PARSE, _J.CANCELLED, *_STANDING}),
+    _J.HELD: frozenset({_J.PARSE_QUEUED, _J.CANCELLED, *_STANDING}),
     _J.PARSING: frozenset(
-        {_J.PARSED, _J.PARTLY_PARSED, _J.FAILED_PARSE, _J.CANCELLED, _J.HELD, _J.PARSE_QUEUED}
+        {_J.PARSED, _J.FAILED_PARSE, _J.CANCELLED, _J.HELD, _J.PARSE_QUEUED, *_STANDING}
     ),
     _J.PARSED: frozenset({_J.HANDING_OFF, _J.COMPLETE}),
     _J.PARTLY_PARSED: frozenset({_J.HANDING_OFF, _J.COMPLETE, _J.PARSE_QUEUED, _J.HELD}),
@@ -120,7 +119,7 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
 }
 """What may follow; out of a final state only by a named person (a retry or a re-parse).
 
-What waits to be parsed again may go back to the result it has.
+What is parsed again may go back to the result it has.
 """
 
 
@@ -196,6 +195,11 @@ class Attempt:
     version: str = ""
     retry_of: str = ""
     is_provisional: bool = False
+
+    @property
+    def is_called_off(self) -> bool:
+        """Whether a person asked to stop it."""
+        return bool(self.cancel_requested_by) and Actor(self.cancel_requested_by).is_person
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from core.clock import Clock
+from core.clock import Clock, is_recent
 from core.domain.documents import EngineName, ParsedDocument, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import Price, Tier
@@ -18,7 +18,12 @@ from core.telemetry import log
 
 __all__ = ["Again", "order_again", "plan_again", "stand_ins_of"]
 
-_CANDIDATES = 500
+_PAGE, _PAGES = 100, 10
+"""How many jobs are read at once, and how often in one round: the next round goes on from there."""
+
+_WITH_STAND_INS = JobFilter(
+    statuses=frozenset({JobStatus.COMPLETE}), modes=frozenset({Mode.HYBRID}), is_provisional=True
+)
 _LACKING = {"unavailable", UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
 
 
@@ -94,10 +99,11 @@ def _only_lacked_it(job: Job, attempts: Sequence[Attempt]) -> bool:
 
     What LlamaParse tried and could not parse is not tried again by a rule: each time would be paid.
     """
-    kinds = {a.target_pages: a.error_kind for a in attempts if a.status is AttemptStatus.FAILED}
+    these = [a for a in attempts if a.generation == job.generation]
+    kinds = {a.target_pages: a.error_kind for a in these if a.status is AttemptStatus.FAILED}
     return all(
         a.number <= len(job.plan.attempts) or kinds.get(a.target_pages) in _LACKING
-        for a in attempts
+        for a in these
         if a.is_provisional
     )
 
@@ -123,40 +129,46 @@ class Again:
         self._enqueue = enqueue
         self._clock = clock
         self._looked_at: datetime | None = None
+        self._after: Job | None = None
         self._log = log("again")
 
     def care(self) -> None:
-        """One round: a few of the oldest stand-ins, while LlamaParse can be used and there is money."""
+        """One round: a few stand-ins, oldest first, while LlamaParse can be used and there is money.
+
+        Rounds go on where the last one stopped, and begin anew after the newest.
+        """
         now = self._clock()
-        if self._looked_at is not None and now - self._looked_at < self._every:
+        if self._looked_at is not None and is_recent(self._looked_at, now, self._every):
             return
         self._looked_at = now
         with self._store.read() as tx:
             newest = policies.history(tx, limit=1)
-            if not newest or not newest[0].policy.parse_again:
-                return
-            waiting, _total = jobs.jobs(
-                tx,
-                JobFilter(
-                    statuses=frozenset({JobStatus.COMPLETE}),
-                    modes=frozenset({Mode.HYBRID}),
-                    is_provisional=True,
-                ),
-                limit=_CANDIDATES,
-            )
+        if not newest or not newest[0].policy.parse_again:
+            return
         # the rule acts in the name of whoever set it
         actor = Actor(f"{newest[0].actor}, by rule", is_authenticated=True)
-        room = self._room(len(waiting)) if waiting else 0
-        for job in waiting:
-            if room <= 0:
+        room = self._room(_PAGE)
+        for _ in range(_PAGES if room > 0 else 0):
+            with self._store.read() as tx:
+                page = jobs.oldest(tx, _WITH_STAND_INS, after=self._after, limit=_PAGE)
+                tried = jobs.attempts_of(tx, [job.id for job in page])
+            for job in page:
+                if room <= 0:
+                    return
+                # whatever comes of it, the next is looked at next: no document keeps others waiting
+                self._after = job
+                if not _only_lacked_it(job, tried[job.id]):
+                    continue
+                try:
+                    room -= self._order(job, actor)
+                except NotAllowed as refusal:
+                    self._log.info("stand-ins stay", job_id=job.id, why=refusal.what)
+                    return
+                except ConsoleError as error:
+                    self._log.warning("stand-ins stay", job_id=job.id, why=str(error))
+            if len(page) < _PAGE:
+                self._after = None
                 return
-            try:
-                room -= self._order(job, actor)
-            except NotAllowed as refusal:
-                self._log.info("stand-ins stay", job_id=job.id, why=refusal.what)
-                return
-            except ConsoleError as error:
-                self._log.warning("stand-ins stay", job_id=job.id, why=str(error))
 
     def _order(self, job: Job, actor: Actor) -> bool:
         result = load(self._blob(job.result_blob))
@@ -166,10 +178,10 @@ class Again:
             price = rules.price(tx, now)
             fresh = jobs.job(tx, job.id)
             is_same = fresh.generation == job.generation and fresh.status is JobStatus.COMPLETE
-            tried = jobs.attempts(tx, job.id, job.generation)
+            tried = jobs.attempts(tx, job.id)
             if not is_same or not _only_lacked_it(fresh, tried):
                 return False
-            pages = stand_ins_of(fresh, jobs.attempts(tx, job.id), result)
+            pages = stand_ins_of(fresh, tried, result)
             plan = plan_again(pages, len(result.pages), price, "LlamaParse is back.")
             ordered = order_again(tx, fresh, plan, price, rules, actor, now)
         self._enqueue(ordered.workflow_id, ordered.id, ordered.generation)

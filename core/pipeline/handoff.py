@@ -2,12 +2,14 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core.blobs import path_of
 from core.clock import Clock, new_id
+from core.domain.documents import ParsedDocument
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed
@@ -17,7 +19,7 @@ from core.telemetry import log
 from core.webhooks.outbound import Answer, masked, post
 from core.webhooks.standard import headers_for
 
-__all__ = ["WAITS", "HandOff", "again", "begin", "settle_job"]
+__all__ = ["WAITS", "HandOff", "Standing", "again", "begin", "settle_job", "standing"]
 
 _SYSTEM = Actor("system:hand-off", is_authenticated=True)
 WAITS = tuple(timedelta(seconds=s) for s in (5, 60, 300, 900, 1800, 3600, 7200))
@@ -28,6 +30,16 @@ _LEASE = timedelta(seconds=60)
 _AT_ONCE = 8
 _GONE = 410
 _KEPT_OF_ANSWER = 500
+_MEND = "See Webhooks, Downstream: mend the receiver, then replay."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The status of a job whose earlier result stands, and why, where that needs words."""
+
+    status: JobStatus
+    reason: str = ""
+    next_step: str = ""
 
 
 def begin(tx: Transaction, job: Job, now: datetime) -> JobStatus:
@@ -58,8 +70,11 @@ def again(tx: Transaction, old: Handoff, actor: Actor, now: datetime) -> Handoff
         raise NotAllowed(f"{masked(target.url)} is disabled.", "Enable it first.")
     job = jobs.job(tx, old.job_id)
     new = _new(target, job, old.message_id, old.event_type, old.body, now, actor)
+    # it is about the run that it was about before, which need not be the job's last
+    new = replace(new, generation=old.generation)
+    is_newest = old.generation == handoffs.newest_generation(tx, job.id)
     handoffs.add(tx, [new])
-    if job.status is JobStatus.FAILED_HANDOFF and old.generation == job.generation:
+    if job.status is JobStatus.FAILED_HANDOFF and is_newest:
         cause = "handed on again"
         jobs.change_job(
             tx, job.id, JobStatus.HANDING_OFF, actor, cause, now, reason="", next_step=""
@@ -70,26 +85,55 @@ def again(tx: Transaction, old: Handoff, actor: Actor, now: datetime) -> Handoff
 def settle_job(tx: Transaction, job_id: str, generation: int, now: datetime) -> None:
     """Give a job that is being handed off the status that follows from its events."""
     # alone with the job: of two that end at once the second must see what the first wrote
-    jobs.update_job(tx, job_id)
-    job = jobs.job(tx, job_id)
-    if job.status is not JobStatus.HANDING_OFF or job.generation != generation:
+    job = jobs.locked(tx, job_id)
+    if job.status is not JobStatus.HANDING_OFF:
         return
-    newest: dict[str, Handoff] = {}
-    for one in sorted(handoffs.of_job(tx, job_id, generation), key=lambda h: h.created_at):
-        newest[one.downstream_id] = one
-    states = [one.status for one in newest.values()]
+    if generation != handoffs.newest_generation(tx, job_id):
+        return
+    states = _states(tx, job_id, generation)
     if handoffs.PENDING in states:
         return
-    failed = states.count(handoffs.FAILED)
-    if not failed:
+    if handoffs.FAILED not in states:
         cause = "taken by every downstream"
         jobs.change_job(tx, job_id, JobStatus.COMPLETE, _SYSTEM, cause, now)
         return
-    what = f"{failed} of {len(states)} downstreams did not take it."
-    step = "See Webhooks, Downstream: mend the receiver, then replay."
+    what = _not_taken(states)
     jobs.change_job(
-        tx, job_id, JobStatus.FAILED_HANDOFF, _SYSTEM, what, now, reason=what, next_step=step
+        tx,
+        job_id,
+        JobStatus.FAILED_HANDOFF,
+        _SYSTEM,
+        what,
+        now,
+        reason=what,
+        next_step=_MEND,
     )
+
+
+def standing(tx: Transaction, job: Job, result: ParsedDocument) -> Standing:
+    """What a job is when parsing it again brought nothing new: its ``result`` stands as before.
+
+    Who was told of that result is not told again; a downstream that did not take it still has not.
+    """
+    if result.failed_pages:
+        return Standing(JobStatus.PARTLY_PARSED)
+    generation = handoffs.newest_generation(tx, job.id)
+    states = _states(tx, job.id, generation) if generation is not None else []
+    if handoffs.FAILED in states:
+        return Standing(JobStatus.FAILED_HANDOFF, _not_taken(states), _MEND)
+    return Standing(JobStatus.COMPLETE)
+
+
+def _states(tx: Transaction, job_id: str, generation: int) -> list[str]:
+    """How far each downstream's newest event about one run of a job is."""
+    newest: dict[str, Handoff] = {}
+    for one in sorted(handoffs.of_job(tx, job_id, generation), key=lambda h: h.created_at):
+        newest[one.downstream_id] = one
+    return [one.status for one in newest.values()]
+
+
+def _not_taken(states: Sequence[str]) -> str:
+    return f"{states.count(handoffs.FAILED)} of {len(states)} downstreams did not take it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def open_stand_ins(
 ) -> None:
     """Open an attempt of the local engine for each set of pages that LlamaParse did not make.
 
-    ``results`` are those of the job's attempts by their id. Never for a cancelled attempt, and not
+    ``results`` are those of the job's attempts by their id. Never for what was called off, and not
     where it is not known whether LlamaParse has the document. What is opened is not opened again.
     """
     opened_before = jobs.attempts(tx, job.id, job.generation)
@@ -61,7 +61,7 @@ def open_stand_ins(
 
 def _missing(attempt: Attempt, result: ParsedDocument | None) -> str | None:
     """The pages of an attempt that have no result, as ``target_pages``; None when there are none."""
-    if attempt.engine is EngineName.LOCAL:
+    if attempt.engine is EngineName.LOCAL or attempt.is_called_off:
         return None
     if attempt.status is AttemptStatus.FAILED and attempt.error_kind != _NEEDS_A_PERSON:
         return attempt.target_pages

@@ -11,10 +11,10 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig
 
-from core.clock import new_id
+from core.clock import is_recent, new_id
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
-from core.errors import ConsoleError
+from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.admission import Rules, admit, release_held
 from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.handoff import HandOff
@@ -28,7 +28,7 @@ __all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
 DEAD_AFTER = timedelta(seconds=15)
 """A process not heard of for so long is dead; on the same machine its absence is noticed at once."""
 
-_BEAT_S = 2.0
+_BEAT_S, _PATIENCE_S = 2.0, 10.0
 _LATE_AFTER = timedelta(seconds=5)
 _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
@@ -58,6 +58,7 @@ class PipelineWorker:
         self._stopping = threading.Event()
         self._caretaker = threading.Thread(target=self._take_care, name="caretaker", daemon=True)
         self._handoff = handoff
+        self._dbos: DBOS | None = None
         self._driver: Driver | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bill_asked_at: dict[str, datetime] = {}
@@ -81,14 +82,30 @@ class PipelineWorker:
     def stop(self) -> None:
         """Stop in an orderly way; what is in flight goes on in another process or at the next start."""
         self._stopping.set()
-        self._caretaker.join(timeout=10)
+        self._caretaker.join(timeout=_PATIENCE_S)
+        self._leave_queue()
         if self._loop is not None:
-            asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(timeout=10)
+            asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(
+                timeout=_PATIENCE_S
+            )
         DBOS.destroy(destroy_registry=True)
         # whoever runs next, or is beside us, finds what waited here in the queue
         self._queue.take_over([self.executor_id])
         with self._r.store.write() as tx:
             workers.stop(tx, self.executor_id, self._r.clock())
+
+    def _leave_queue(self) -> None:
+        """Take up no more workflows, and see those begun that were taken up.
+
+        DBOS itself stops its loop first: a thread that is just handing out then waits for it in vain.
+        """
+        if self._dbos is None:
+            return
+        for stop in self._dbos.background_thread_stop_events:
+            stop.set()
+        for thread in threading.enumerate():
+            if thread.name == f"queue-worker-{QUEUE}":
+                thread.join(timeout=_PATIENCE_S)
 
     async def _close_engines(self) -> None:
         await self._r.close_engines()
@@ -104,7 +121,7 @@ class PipelineWorker:
             "notification_listener_polling_interval_sec": 0.2,
             "scheduler_polling_interval_sec": 3600.0,
         }
-        DBOS(config=config)
+        self._dbos = DBOS(config=config)
         logging.getLogger("dbos").setLevel(logging.ERROR)
         DBOS.workflow(name=WORKFLOW)(self._workflow())
         DBOS.launch()
@@ -183,17 +200,31 @@ class PipelineWorker:
         now = self._r.clock()
         with self._r.store.write() as tx:
             workers.beat(tx, self.executor_id, now)
-        self._take_over(now)
-        self._enqueue_forgotten(now)
-        self._restart_abandoned(now)
-        self._release_held(now)
-        self._release_for_vendor(now)
-        self._r.also_care()
-        self._remind(now)
-        self._poll_unheard(now)
-        self._handoff.kick()
-        self._settle_late(now)
-        self._sweep(now)
+        for part in (
+            self._take_over,
+            self._enqueue_forgotten,
+            self._restart_abandoned,
+            self._release_held,
+            self._release_for_vendor,
+            lambda _now: self._r.also_care(),
+            self._remind,
+            self._poll_unheard,
+            lambda _now: self._handoff.kick(),
+            self._settle_late,
+            self._sweep,
+        ):
+            self._do(part, now)
+
+    def _do(self, part: Callable[[datetime], object], now: datetime) -> None:
+        """One part of the care: what goes wrong in it does not keep the others from being done."""
+        try:
+            part(now)
+        except StoreUnavailable:
+            raise
+        except ConsoleError as error:
+            self._log.warning("a part of the care is late", error=str(error))
+        except Exception:  # the next round tries again
+            self._log.exception("a part of the care failed")
 
     def _take_over(self, now: datetime) -> None:
         with self._r.store.read() as tx:
@@ -210,13 +241,15 @@ class PipelineWorker:
     def _enqueue_forgotten(self, now: datetime) -> None:
         with self._r.store.read() as tx:
             waiting = jobs.unfinished(tx, [JobStatus.PARSE_QUEUED])
-        for job in waiting:
-            if job.updated_at < now - _LATE_AFTER:
+        late = [job for job in waiting if not is_recent(job.updated_at, now, _LATE_AFTER)]
+        known = self._queue.alive([job.workflow_id for job in late]) if late else {}
+        for job in late:
+            if job.workflow_id not in known:
                 self._queue.enqueue(job.workflow_id, job.id, job.generation)
 
     def _restart_abandoned(self, now: datetime) -> None:
         """Jobs whose workflow ended without them, as an upgrade can do: a new one looks at the rows."""
-        if now - self._abandoned_looked_at < _ABANDONED_EVERY:
+        if is_recent(self._abandoned_looked_at, now, _ABANDONED_EVERY):
             return
         self._abandoned_looked_at = now
         with self._r.store.read() as tx:
@@ -245,10 +278,10 @@ class PipelineWorker:
 
     def _sweep(self, now: datetime) -> None:
         """Prove that the ledger fits the work; the sums, which takes longer, more rarely."""
-        if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
+        if self._swept_at is None or not is_recent(self._swept_at, now, _SWEEP_EVERY):
             self._swept_at = now
             sweep_orphans(self._r.store, self._rules(), SYSTEM, now)
-        if self._summed_at is None or now - self._summed_at >= _SUM_EVERY:
+        if self._summed_at is None or not is_recent(self._summed_at, now, _SUM_EVERY):
             self._summed_at = now
             sweep_sums(self._r.store, now)
 
@@ -314,12 +347,12 @@ class PipelineWorker:
                             attempt_id=attempt.id,
                             detail={"delivery_id": event.id, "outcome": outcome},
                         )
-            elif delivery.received_at < now - _LATE_AFTER:
+            elif not is_recent(delivery.received_at, now, _LATE_AFTER):
                 self._queue.nudge(job.workflow_id)
 
     def _poll_unheard(self, now: datetime) -> None:
         """Attempts whose event is late against their tier's history: have the vendor asked now, once."""
-        if now - self._unheard_looked_at < _ABANDONED_EVERY:
+        if is_recent(self._unheard_looked_at, now, _ABANDONED_EVERY):
             return
         self._unheard_looked_at = now
         with self._r.store.read() as tx:
@@ -355,7 +388,9 @@ class PipelineWorker:
             (self._bill_asked_at[attempt_id], attempt_id)
             for attempt_id, finished_at in waiting
             for waited in [self._bill_asked_at[attempt_id] - finished_at]
-            if now - self._bill_asked_at[attempt_id] >= min(_RAREST, max(_SOONEST, waited / 2))
+            if not is_recent(
+                self._bill_asked_at[attempt_id], now, min(_RAREST, max(_SOONEST, waited / 2))
+            )
         ]
         # a few at a time, those asked longest ago first: the heartbeat must not wait for them
         for _asked_at, attempt_id in sorted(due)[:_BILLS_AT_ONCE]:

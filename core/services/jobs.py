@@ -24,6 +24,7 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, UpstreamKind
 from core.pipeline.admission import Rules, admit
 from core.pipeline.driver import UNKNOWN_OUTCOME
+from core.pipeline.handoff import Standing, standing
 from core.pipeline.results import load
 from core.pipeline.withdrawal import withdraw
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger, queue
@@ -245,24 +246,25 @@ class Jobs:
                     to_wake.append(job.workflow_id)
                 self._stop(tx, job, actor)
                 if job.status is not JobStatus.PARSING:
+                    left = self._without_another_try(tx, job)
                     jobs.change_job(
                         tx,
                         job_id,
-                        self._without_another_try(job),
+                        left.status,
                         actor,
                         "cancelled",
                         now,
-                        reason="",
-                        next_step="",
+                        reason=left.reason,
+                        next_step=left.next_step,
                     )
         for workflow_id in to_wake:
             self._nudge(workflow_id)
 
-    def _without_another_try(self, job: Job) -> JobStatus:
+    def _without_another_try(self, tx: Transaction, job: Job) -> Standing:
         """What a job is that is not parsed (again): an earlier result stays."""
         if not job.result_blob:
-            return JobStatus.CANCELLED
-        return JobStatus.PARTLY_PARSED if self.result(job).failed_pages else JobStatus.COMPLETE
+            return Standing(JobStatus.CANCELLED)
+        return standing(tx, job, self.result(job))
 
     def _stop(self, tx: Transaction, job: Job, actor: Actor) -> None:
         now = self._clock()

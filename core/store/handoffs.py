@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from core.errors import NotFound
@@ -23,6 +23,7 @@ __all__ = [
     "downstreams",
     "handoff",
     "latest",
+    "newest_generation",
     "of_job",
     "record_try",
     "tries",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
+PARSED = "job.parsed"
+"""The ``event_type`` of an event about a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,14 @@ def of_job(tx: Transaction, job_id: str, generation: int) -> tuple[Handoff, ...]
         HandoffRow.job_id == job_id, HandoffRow.generation == generation
     )
     return tuple(_handoff(row) for row in tx.exec(query))
+
+
+def newest_generation(tx: Transaction, job_id: str) -> int | None:
+    """The newest run of a job whose result was handed on; None when none was."""
+    newest = select(func.max(HandoffRow.generation)).where(
+        HandoffRow.job_id == job_id, HandoffRow.event_type == PARSED
+    )
+    return tx.exec(newest).one()
 
 
 def latest(tx: Transaction, *, limit: int = 100) -> tuple[Handoff, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, update
+from sqlalchemy import ColumnElement, Select, func, or_, tuple_, update
 from sqlmodel import col, select
 
 from core.domain.documents import EngineName
@@ -36,6 +36,7 @@ __all__ = [
     "attempt",
     "attempt_by_vendor_id",
     "attempts",
+    "attempts_of",
     "causes",
     "change_attempt",
     "change_job",
@@ -45,8 +46,11 @@ __all__ = [
     "job",
     "jobs",
     "latest_runs",
+    "locked",
+    "locked_attempt",
     "newest_try",
     "note",
+    "oldest",
     "replan",
     "stages",
     "submission",
@@ -191,6 +195,11 @@ def job(tx: Transaction, job_id: str) -> Job:
     return _job(_job_row(tx, job_id))
 
 
+def locked(tx: Transaction, job_id: str) -> Job:
+    """One job as it is now; nobody else changes it until the transaction ends. Raises ``NotFound``."""
+    return _job(_job_row(tx, job_id, lock=True))
+
+
 def jobs(
     tx: Transaction, which: JobFilter, *, limit: int = 50, offset: int = 0
 ) -> tuple[tuple[Job, ...], int]:
@@ -205,6 +214,18 @@ def jobs(
         .offset(offset)
     )
     return tuple(_job(row) for row in tx.exec(query)), total
+
+
+def oldest(
+    tx: Transaction, which: JobFilter, *, after: Job | None = None, limit: int = 100
+) -> tuple[Job, ...]:
+    """The oldest jobs, or those that follow ``after``: page by page all of them, however many."""
+    turn = tuple_(col(JobRow.created_at), col(JobRow.id))
+    query = select(JobRow).where(*_conditions(which))
+    if after is not None:
+        query = query.where(turn > (after.created_at, after.id))
+    query = query.order_by(col(JobRow.created_at), col(JobRow.id)).limit(limit)
+    return tuple(_job(row) for row in tx.exec(query))
 
 
 def count_by_status(tx: Transaction, which: JobFilter = JobFilter()) -> dict[JobStatus, int]:
@@ -373,6 +394,11 @@ def attempt(tx: Transaction, attempt_id: str) -> Attempt:
     return _attempt(_attempt_row(tx, attempt_id))
 
 
+def locked_attempt(tx: Transaction, attempt_id: str) -> Attempt:
+    """One attempt as it is now; nobody else changes it until the transaction ends. Raises ``NotFound``."""
+    return _attempt(_attempt_row(tx, attempt_id, lock=True))
+
+
 def newest_try(tx: Transaction, attempt_id: str) -> Attempt:
     """The attempt, or the last of the retries that the rule opened for it. Raises ``NotFound``."""
     row = _attempt_row(tx, attempt_id)
@@ -399,6 +425,19 @@ def attempts(tx: Transaction, job_id: str, generation: int | None = None) -> tup
     if generation is not None:
         query = query.where(AttemptRow.generation == generation)
     return tuple(_attempt(row) for row in tx.exec(query))
+
+
+def attempts_of(tx: Transaction, job_ids: Sequence[str]) -> dict[str, tuple[Attempt, ...]]:
+    """The attempts of each of these jobs in order."""
+    query = (
+        select(AttemptRow)
+        .where(col(AttemptRow.job_id).in_(list(job_ids)))
+        .order_by(col(AttemptRow.generation), col(AttemptRow.number))
+    )
+    found: dict[str, list[Attempt]] = {job_id: [] for job_id in job_ids}
+    for row in tx.exec(query):
+        found[row.job_id].append(_attempt(row))
+    return {job_id: tuple(tried) for job_id, tried in found.items()}
 
 
 def change_attempt(  # noqa: PLR0913 - a transition is before, after, who, why and when
@@ -445,12 +484,16 @@ def update_attempt(tx: Transaction, attempt_id: str, **facts: object) -> None:
 def claim_intent(
     tx: Transaction, attempt_id: str, *, expected_owner: str, owner: str, now: datetime
 ) -> bool:
-    """Take over the right to submit, if nobody else did since ``expected_owner`` was read."""
+    """Take over the right to submit, if nobody else did since ``expected_owner`` was read.
+
+    What was called off meanwhile is not submitted.
+    """
     result = tx.execute(
         update(AttemptRow)
         .where(
             col(AttemptRow.id) == attempt_id,
             col(AttemptRow.intent_owner) == expected_owner,
+            col(AttemptRow.cancel_requested_by) == "",
             col(AttemptRow.status).in_([AttemptStatus.RESERVED, AttemptStatus.UNKNOWN]),
         )
         .values(intent_owner=owner, intent_at=now, submits=AttemptRow.submits + 1)

@@ -77,6 +77,14 @@ class JobRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_job_status_created", "status", "created_at"),
         Index("ix_job_document", "document_sha256", "options_key"),
+        # few results have stand-ins in them, and each round of the rule looks for those
+        Index(
+            "ix_job_stand_ins",
+            "created_at",
+            "id",
+            sqlite_where=text("is_provisional IS 1"),
+            postgresql_where=text("is_provisional IS true"),
+        ),
     )
 
     id: str = Field(primary_key=True)

@@ -1,6 +1,7 @@
 """The care of a worker: events that are not for a job, and jobs whose workflow is gone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from core.console import Console
@@ -24,35 +25,43 @@ def _worker(world: World) -> PipelineWorker:
     )
 
 
+def _park_a_test_event(world: World) -> None:
+    parked = Delivery(
+        id="del-1",
+        event_id="evt-1",
+        event_type="parse.success",
+        vendor_job_id="pjb-1",
+        scope="test",
+        verdict="accepted",
+        reason="",
+        secret_label="",
+        headers={},
+        body=b"{}",
+        body_size=2,
+        received_at=world.now,
+        duration_ms=1.0,
+        event_at=None,
+    )
+    with world.console.store.write() as tx:
+        deliveries.add(tx, parked)
+
+
+def _outcome_of_the_event(world: World) -> str:
+    with world.console.store.read() as tx:
+        seen = deliveries.delivery(tx, "del-1")
+    assert seen is not None
+    return seen.outcome
+
+
 def test_an_early_event_signed_for_tests_does_not_wake_a_real_job(make_console: Maker) -> None:
     """It came before the job was known; it is put aside with the reason, and LlamaParse is not asked."""
 
     async def story(world: World) -> None:
-        parked = Delivery(
-            id="del-1",
-            event_id="evt-1",
-            event_type="parse.success",
-            vendor_job_id="pjb-1",
-            scope="test",
-            verdict="accepted",
-            reason="",
-            secret_label="",
-            headers={},
-            body=b"{}",
-            body_size=2,
-            received_at=world.now,
-            duration_ms=1.0,
-            event_at=None,
-        )
-        with world.console.store.write() as tx:
-            deliveries.add(tx, parked)
+        _park_a_test_event(world)
         await world.look()
         assert world.attempts[0].status is AttemptStatus.RUNNING
         _worker(world)._remind(world.now + timedelta(seconds=10))
-        with world.console.store.read() as tx:
-            seen = deliveries.delivery(tx, "del-1")
-        assert seen is not None
-        assert "signed for tests" in seen.outcome
+        assert "signed for tests" in _outcome_of_the_event(world)
         assert world.attempts[0].status is AttemptStatus.RUNNING
 
     tell(make_console, Vendor(), story)
@@ -68,3 +77,33 @@ def test_a_job_under_way_whose_workflow_is_lost_goes_on(make_console: Maker) -> 
         jobs.update_job(tx, job_id, workflow_id="lost")
     console.run_worker()
     wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE, within_s=40)
+
+
+def test_a_part_of_the_care_that_fails_does_not_stop_the_others(make_console: Maker) -> None:
+    """Whatever goes wrong in one, events are still applied, documents handed on and bills asked for."""
+
+    async def story(world: World) -> None:
+        def fail() -> None:
+            raise RuntimeError
+
+        _park_a_test_event(world)
+        await world.look()
+        world.resources = replace(world.resources, also_care=fail)
+        _worker(world).care()
+        assert "signed for tests" in _outcome_of_the_event(world)
+
+    tell(make_console, Vendor(), story)
+
+
+def test_a_job_from_before_the_clock_was_set_back_is_not_forgotten(make_console: Maker) -> None:
+    """A document that was queued at an hour which is yet to come is enqueued now, not in an hour."""
+
+    async def story(world: World) -> None:
+        queue = world.console.queue
+        facts = {"updated_at": world.now + timedelta(hours=1), "workflow_id": "lost"}
+        with world.console.store.write() as tx:
+            jobs.update_job(tx, world.job_id, **facts)
+        _worker(world)._enqueue_forgotten(world.now)
+        assert queue.alive(["lost"]) == {"lost": True}
+
+    tell(make_console, Vendor(), story)

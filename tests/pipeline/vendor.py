@@ -138,12 +138,19 @@ async def _gone(request: Request) -> None:
 class World:
     """A vendor, a console beside it with one job, a driver, and a clock that is moved by hand."""
 
-    def __init__(self, console: Console, vendor: Vendor, url: str, timeout_s: float = 30) -> None:
+    def __init__(
+        self,
+        console: Console,
+        vendor: Vendor,
+        url: str,
+        timeout_s: float = 30,
+        mode: Mode = Mode.REAL,
+    ) -> None:
         self.now = utc_now()
         self.vendor = vendor
         self.console = console
         upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
-        quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL, parse_again=True)
+        quote = console.submissions.quote([upload], Tier.AGENTIC, mode, parse_again=True)
         self.job_id = console.submissions.submit(quote, ALICE, "press").job_ids[0]
         self.engine = LlamaParseEngine(
             url,
@@ -203,13 +210,14 @@ def tell(
     story: Callable[[World], Awaitable[None]],
     *,
     timeout_s: float = 30,
+    mode: Mode = Mode.REAL,
     **settings: object,
 ) -> None:
     """Run the story beside this vendor."""
 
     async def run(url: str) -> None:
         console = make_console(api_key="llx-key", base_url=url, **settings)
-        world = World(console, vendor, url, timeout_s)
+        world = World(console, vendor, url, timeout_s, mode)
         try:
             await story(world)
         finally:

@@ -5,7 +5,7 @@ from core.domain.jobs import Attempt, JobStatus, newest_tries
 from core.domain.quality import with_receipt
 from core.domain.routing import Mode
 from core.pipeline.driving.context import SYSTEM, Context
-from core.pipeline.handoff import begin
+from core.pipeline.handoff import begin, standing
 from core.pipeline.results import dump, load
 from core.pipeline.stand_ins import open_stand_ins, outcome_of
 from core.store import jobs
@@ -55,18 +55,26 @@ def conclude(ctx: Context, job_id: str, generation: int) -> str:
     if results:
         whole = with_receipt(whole, ctx.resources.text_layer(job))
     blob = ctx.resources.blobs.put(dump(whole)) if results else ""
+    is_new = bool(results) and (before is None or whole.pages != before.pages)
     failed = next((a for a in attempts if a.error), None)
     now = ctx.resources.clock()
     with ctx.resources.store.write() as tx:
+        fresh = jobs.locked(tx, job_id)
+        if fresh.generation != generation or fresh.status is not JobStatus.PARSING:
+            return fresh.status
         facts: dict[str, object] = {"result_blob": blob} if blob else {}
         if blob:
             facts["page_count"] = len(whole.pages)
         facts["is_provisional"] = any(page.is_provisional for page in whole.pages)
+        cause = failed.error if failed else "every attempt is done"
+        if before is not None and not is_new:
+            left = standing(tx, job, whole)
+            status, cause = left.status, f"nothing new came, the earlier result stands: {cause}"
+            facts.update(reason=left.reason, next_step=left.next_step)
+        elif status is JobStatus.CANCELLED:
+            cause = "every attempt is cancelled"
         if failed is not None:
             facts.update(reason=failed.error, next_step=failed.next_step)
-        cause = failed.error if failed else "every attempt is done"
-        if status is JobStatus.CANCELLED:
-            cause = "every attempt is cancelled"
         concluded = jobs.change_job(tx, job_id, status, SYSTEM, cause, now, **facts)
         if status in {JobStatus.PARSED, JobStatus.FAILED_PARSE}:
             status = begin(tx, concluded, now)

@@ -11,7 +11,7 @@ from core.pipeline.driving import billing, events, timing, upstream
 from core.pipeline.driving.context import SYSTEM, Context
 from core.store import Transaction, jobs
 
-__all__ = ["DEADLINE_RULE", "cancelled", "fail", "refused"]
+__all__ = ["DEADLINE_RULE", "call_off", "cancelled", "fail", "refused"]
 
 DEADLINE_RULE = "system:deadline"
 """Who asked for the cancel when the deadline passed."""
@@ -38,11 +38,18 @@ async def fail(  # noqa: PLR0913 - what failed, why, what to do, what of the mon
     retries: int = 0,
     said: dict[str, object] | None = None,
 ) -> float | None:
-    """End it as failed; seconds until its retry by rule, when one was opened."""
+    """End it as failed; seconds until its retry by rule, when one was opened.
+
+    What was called off and never reached the vendor did not fail: it is cancelled.
+    """
 
     def write() -> bool:
         now = ctx.resources.clock()
         with ctx.resources.store.write() as tx:
+            fresh = jobs.locked_attempt(tx, attempt.id)
+            if fresh.is_called_off and release and attempt.vendor_job_id is None:
+                call_off(ctx, tx, job, fresh, fresh.cancel_requested_by, now)
+                return False
             applied = (
                 events.apply(ctx, tx, job, attempt, "asked: failed") if attempt.vendor_job_id else 0
             )
@@ -73,23 +80,23 @@ async def cancelled(ctx: Context, job: Job, attempt: Attempt, by: str) -> float 
     """End it as cancelled, by whoever asked for that."""
 
     def write() -> None:
-        now = ctx.resources.clock()
         with ctx.resources.store.write() as tx:
-            if attempt.vendor_job_id:
-                events.apply(ctx, tx, job, attempt, "asked: cancelled")
-            jobs.change_attempt(
-                tx,
-                attempt.id,
-                AttemptStatus.CANCELLED,
-                Actor(by, is_authenticated=True),
-                "cancelled",
-                now,
-            )
-            if attempt.vendor_job_id is None:
-                billing.settle(ctx, tx, job, attempt, 0, now)
+            call_off(ctx, tx, job, attempt, by, ctx.resources.clock())
 
     await asyncio.to_thread(write)
     return timing.NO_MORE
+
+
+def call_off(  # noqa: PLR0913 - a transition is before, after, who and when
+    ctx: Context, tx: Transaction, job: Job, attempt: Attempt, by: str, now: datetime
+) -> None:
+    """In the caller's transaction: it is cancelled, and costs nothing when the vendor never had it."""
+    if attempt.vendor_job_id:
+        events.apply(ctx, tx, job, attempt, "asked: cancelled")
+    actor = Actor(by, is_authenticated=True)
+    jobs.change_attempt(tx, attempt.id, AttemptStatus.CANCELLED, actor, "cancelled", now)
+    if attempt.vendor_job_id is None:
+        billing.settle(ctx, tx, job, attempt, 0, now)
 
 
 def _try_again(ctx: Context, tx: Transaction, failed: Attempt, retries: int, now: datetime) -> bool:
@@ -98,7 +105,7 @@ def _try_again(ctx: Context, tx: Transaction, failed: Attempt, retries: int, now
     count = _tries_before(jobs.attempts(tx, job.id, failed.generation), failed) + 1
     if count > retries or failed.generation != job.generation or job.status.is_final:
         return False
-    if failed.cancel_requested_by not in {"", DEADLINE_RULE}:
+    if failed.is_called_off:
         return False
     cause = f"retry {count} of {retries} by rule, after: {failed.error_kind}"
     refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now)

@@ -5,7 +5,7 @@ import asyncio
 from core.domain.jobs import Attempt, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
 from core.errors import UpstreamError, UpstreamKind
-from core.pipeline.driving import ending, upstream
+from core.pipeline.driving import ending, timing, upstream
 from core.pipeline.driving.context import SYSTEM, Context, told
 from core.store import jobs
 
@@ -20,8 +20,8 @@ async def closed(ctx: Context, job: Job, attempt: Attempt, why: str) -> float | 
         return await ending.fail(ctx, job, attempt, "unavailable", why, step)
     step = "It goes on by itself when LlamaParse can be used again."
     error = UpstreamError(UpstreamKind.CONNECTION, why, step)
-    await asyncio.to_thread(_hold, ctx, job, attempt, error)
-    return None
+    await asyncio.to_thread(_not_sent, ctx, job, attempt, error, hold=True)
+    return timing.NO_MORE
 
 
 async def judge(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
@@ -34,13 +34,13 @@ async def judge(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) 
         if job.mode is Mode.HYBRID and await asyncio.to_thread(ctx.resources.stands_in, job):
             await asyncio.to_thread(_begin, ctx, job, error.what)
             return await ending.fail(ctx, job, attempt, error.kind, error.what, error.next_step)
-        await asyncio.to_thread(_hold, ctx, job, attempt, error)
-        return None
+        await asyncio.to_thread(_not_sent, ctx, job, attempt, error, hold=True)
+        return timing.NO_MORE
     if not error.retryable:
         return await ending.refused(ctx, job, attempt, error)
     wait = error.retry_after_s or min(60.0, 2.0 ** min(attempt.polls, 6))
-    await asyncio.to_thread(_withdraw, ctx, job, attempt, error)
-    return wait
+    is_tried_on = await asyncio.to_thread(_not_sent, ctx, job, attempt, error, hold=False)
+    return wait if is_tried_on else timing.NO_MORE
 
 
 async def doubt(ctx: Context, job: Job, attempt: Attempt, cause: str) -> float:
@@ -73,9 +73,20 @@ def _begin(ctx: Context, job: Job, cause: str) -> None:
             )
 
 
-def _withdraw(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> None:
+def _not_sent(
+    ctx: Context, job: Job, attempt: Attempt, error: UpstreamError, *, hold: bool
+) -> bool:
+    """Take the intent back: it is made again later, or the job is held until the vendor can be used.
+
+    False when the attempt needs no further look, as it was called off meanwhile.
+    """
     now = ctx.resources.clock()
     with ctx.resources.store.write() as tx:
+        fresh = jobs.locked_attempt(tx, attempt.id)
+        if fresh.is_called_off:
+            ending.call_off(ctx, tx, job, fresh, fresh.cancel_requested_by, now)
+        if fresh.is_called_off or fresh.status.is_final:
+            return False
         jobs.change_attempt(
             tx,
             attempt.id,
@@ -87,33 +98,12 @@ def _withdraw(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) ->
             # known not to be taken: only submits whose outcome is not known are counted
             submits=attempt.submits,
         )
-        jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
-        jobs.update_job(tx, job.id, reason=error.what, next_step=error.next_step)
-
-
-def _hold(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> None:
-    now = ctx.resources.clock()
-    with ctx.resources.store.write() as tx:
-        jobs.change_attempt(
-            tx,
-            attempt.id,
-            AttemptStatus.RESERVED,
-            SYSTEM,
-            error.what,
-            now,
-            detail=upstream.said_by(error),
-            submits=attempt.submits,
-        )
-        if jobs.job(tx, job.id).status is JobStatus.HELD:
-            return
-        jobs.change_job(
-            tx,
-            job.id,
-            JobStatus.HELD,
-            SYSTEM,
-            error.what,
-            now,
-            reason=error.what,
-            next_step=error.next_step,
-            hold="vendor",
-        )
+        facts = {"reason": error.what, "next_step": error.next_step}
+        if not hold:
+            jobs.update_attempt(tx, attempt.id, polls=attempt.polls + 1)
+            jobs.update_job(tx, job.id, **facts)
+        elif jobs.job(tx, job.id).status is not JobStatus.HELD:
+            jobs.change_job(
+                tx, job.id, JobStatus.HELD, SYSTEM, error.what, now, hold="vendor", **facts
+            )
+    return True
