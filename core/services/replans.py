@@ -9,7 +9,14 @@ from core.domain.documents import Document
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import Price
 from core.domain.route_policy import RoutePolicy
-from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
+from core.domain.routing import (
+    MAX_PAGES_UNKNOWN,
+    Mode,
+    OtherEngine,
+    RouteFacts,
+    RoutePlan,
+    plan_route,
+)
 from core.pipeline.admission import Rules, admit
 from core.pipeline.withdrawal import is_unsent, withdraw
 from core.store import Store, Transaction, documents, jobs, queue
@@ -46,6 +53,7 @@ class Replans:
         policy: Callable[[], RoutePolicy],
         trouble: Callable[[], str],
         is_read_here: Callable[[Document], bool],
+        others: Callable[[Document], tuple[OtherEngine, ...]],
         *,
         is_configured: bool,
         clock: Clock,
@@ -56,6 +64,7 @@ class Replans:
         self._policy = policy
         self._trouble = trouble
         self._is_read_here = is_read_here
+        self._others = others
         self._is_configured = is_configured
         self._clock = clock
 
@@ -160,6 +169,7 @@ class Replans:
                 vendor_trouble=trouble,
                 local_takes_it=document is not None and self._is_read_here(document),
                 max_pages=job.options.max_pages or MAX_PAGES_UNKNOWN,
+                others=self._others(document) if document else (),
             )
         )
 

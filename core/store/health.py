@@ -22,6 +22,7 @@ __all__ = [
     "claim_probe",
     "find",
     "lock",
+    "newest_s",
     "outcomes",
     "record",
     "save",
@@ -128,6 +129,22 @@ def outcomes(tx: Transaction, engine: str, since: datetime) -> tuple[Outcome, ..
         .order_by(col(OutcomeRow.at), col(OutcomeRow.id))
     )
     return tuple(Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query))
+
+
+def newest_s(tx: Transaction, engine: str, operation: str, since: datetime) -> float | None:
+    """How many seconds the newest answered call of this kind took; None without one since then."""
+    query = (
+        select(OutcomeRow.seconds)
+        .where(
+            OutcomeRow.engine == engine,
+            OutcomeRow.operation == operation,
+            col(OutcomeRow.signal).in_([Signal.OK, Signal.SLOW]),
+            col(OutcomeRow.at) >= since,
+        )
+        .order_by(col(OutcomeRow.at).desc())
+        .limit(1)
+    )
+    return tx.exec(query).first()
 
 
 def usual(tx: Transaction, engine: str, since: datetime) -> dict[str, float]:

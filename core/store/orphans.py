@@ -63,7 +63,7 @@ def unreserved(tx: Transaction) -> tuple[Orphan, ...]:
     query = select(AttemptRow).where(
         col(AttemptRow.status).in_([status.value for status in _PAID_FOR]),
         # what is made here spends nothing: a stand-in is opened without a reservation
-        col(AttemptRow.engine) != EngineName.LOCAL.value,
+        col(AttemptRow.engine) != EngineName.LOCAL,
         ~reserved.exists(),
     )
     return tuple(

@@ -2,26 +2,53 @@
 
 import asyncio
 
+from core.domain.documents import EngineName
 from core.domain.jobs import Attempt, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
-from core.errors import UpstreamError, UpstreamKind
+from core.errors import KeyMissing, UpstreamError, UpstreamKind
 from core.pipeline.driving import ending, upstream
 from core.pipeline.driving.context import SYSTEM, Context, told
 from core.store import jobs
 
-__all__ = ["closed", "doubt", "judge"]
+__all__ = ["closed", "doubt", "judge", "without_key"]
+
+# a wait that has begun goes on after the start that brings the key
+_KEY_LOOK_S = 10.0
 
 
-async def closed(ctx: Context, job: Job, attempt: Attempt, why: str) -> float | None:
+async def closed(
+    ctx: Context,
+    job: Job,
+    attempt: Attempt,
+    why: str,
+    waits: str = "It goes on by itself when LlamaParse can be used again.",
+) -> float | None:
     """LlamaParse cannot be used now: the job waits, or in HYBRID goes on here if it can."""
-    if job.mode is Mode.HYBRID and await asyncio.to_thread(ctx.resources.stands_in, job):
+    # only LlamaParse is worth waiting for: whoever waits for it is let go when it is back
+    is_worth_it = attempt.engine is EngineName.LLAMAPARSE
+    if job.mode is Mode.HYBRID and (
+        not is_worth_it or await asyncio.to_thread(ctx.resources.stands_in, job)
+    ):
         await asyncio.to_thread(_begin, ctx, job, why)
         step = "Parse it again when LlamaParse is back, if it matters."
         return await ending.fail(ctx, job, attempt, "unavailable", why, step)
-    step = "It goes on by itself when LlamaParse can be used again."
-    error = UpstreamError(UpstreamKind.CONNECTION, why, step)
+    error = UpstreamError(UpstreamKind.CONNECTION, why, waits)
     await asyncio.to_thread(_hold, ctx, job, attempt, error)
     return None
+
+
+async def without_key(ctx: Context, job: Job, attempt: Attempt, error: KeyMissing) -> float | None:
+    """Nobody can ask LlamaParse: what was not sent waits as for an outage, what was stays as it is."""
+    if attempt.status is AttemptStatus.RESERVED:
+        return await closed(ctx, job, attempt, error.what, error.next_step)
+
+    def tell() -> None:
+        with ctx.resources.store.write() as tx:
+            step = f"{error.next_step} What LlamaParse has is fetched then."
+            jobs.update_job(tx, job.id, reason=error.what, next_step=step)
+
+    await asyncio.to_thread(tell)
+    return _KEY_LOOK_S
 
 
 async def judge(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) -> float | None:
