@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 import dashboard.runtime
 from core.console import Console
 from core.domain.availability import periods
-from core.domain.health import Outcome, Signal
+from core.domain.health import Hold, Outcome, Signal
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
@@ -105,7 +105,7 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     assert "1 job waits" in _text(app)
     again = app.radio(key="switch-plan").options[1]
     assert again.replace("\\", "") == "Plan them again: $0.00, 1 with stand-ins"
-    app.radio(key="switch-plan").set_value(again).run()
+    app.radio(key="switch-plan").set_value("again").run()
     app.text_input(key="switch-reason").input("outage").run()
     app.button(key="switch-now").click().run()
     job = console.jobs.view(job_id).job
@@ -116,6 +116,26 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     )
     assert console.spend.today(Mode.REAL).total_usd == 0
     assert any("planned again" in entry.cause for entry in console.jobs.view(job_id).timeline)
+
+
+def test_a_price_that_changed_in_the_dialog_is_shown_before_it_counts(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """LlamaParse is put on hold while the dialog is open: nothing is switched until the new price was seen."""
+    console = make_console(api_key="llx-k", mode="real")
+    job_id = _press(console, Mode.REAL)
+    app = open_modes(console)
+    app.button(key="switch-hybrid").click().run()
+    app.radio(key="switch-plan").set_value("again").run()
+    app.text_input(key="switch-reason").input("a try").run()
+    console.watch.hold(Hold(console.clock() + timedelta(hours=1), "bob", "a test"))
+    app.button(key="switch-now").click().run()
+    assert "now $0.0000, not $0.0125" in _text(app)
+    assert app.radio(key="switch-plan").options[1].endswith("1 with stand-ins")
+    assert console.modes.current() is Mode.REAL
+    app.button(key="switch-now").click().run()
+    assert console.modes.current() is Mode.HYBRID
+    assert console.jobs.view(job_id).job.is_provisional
 
 
 def test_jobs_keep_their_plan_unless_asked(
