@@ -6,7 +6,7 @@ at any point, a second worker and an upgrade all end the same way: somebody look
 
 import asyncio
 
-from core.domain.jobs import Attempt, AttemptStatus, Job
+from core.domain.jobs import UNKNOWN_OUTCOME, Attempt, AttemptStatus, Job
 from core.errors import KeyMissing
 from core.pipeline.driving import (
     billing,
@@ -19,7 +19,7 @@ from core.pipeline.driving import (
     submitting,
 )
 from core.pipeline.driving.context import SYSTEM, Context, told
-from core.pipeline.driving.resolving import LOOK_FOR_IT, UNKNOWN_OUTCOME
+from core.pipeline.driving.resolving import LOOK_FOR_IT
 from core.pipeline.driving.resources import Resources
 from core.store import jobs
 from core.telemetry import correlated

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from core.domain.documents import EngineName
-from core.domain.jobs import AttemptStatus
+from core.domain.jobs import UNKNOWN_OUTCOME, AttemptStatus
 from core.store.engine import Transaction
 from core.store.tables import AttemptRow, LedgerRow, OpenReservationRow
 
@@ -75,6 +75,6 @@ def unreserved(tx: Transaction) -> tuple[Orphan, ...]:
 def _is_over(attempt: AttemptRow) -> bool:
     if attempt.status == AttemptStatus.PLANNED:
         return True
-    if attempt.status not in _ENDED or attempt.error_kind == "unknown_outcome":
+    if attempt.status not in _ENDED or attempt.error_kind == UNKNOWN_OUTCOME:
         return False
     return attempt.vendor_job_id is None or attempt.engine == EngineName.LOCAL
