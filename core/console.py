@@ -49,6 +49,7 @@ from core.services.jobs import Jobs
 from core.services.limits import Limits
 from core.services.missing import Missing
 from core.services.modes import Modes
+from core.services.outage_cost import OutageCosts
 from core.services.path_test import PathTest
 from core.services.prices import Prices
 from core.services.receipts import Receipts
@@ -151,6 +152,7 @@ class Console:
         self.engines_view = EnginesView(self.engines, self.watches)
         self.routes = Routes(self.store, self.rules, self.engines_view.others, clock)
         self.health = Health(self.store, self.watch, self._ask_now if has_key else None, clock)
+        self.outage_costs = OutageCosts(self.store, self.rules, clock)
         self.replans = Replans(
             self.store,
             self.queue.enqueue,

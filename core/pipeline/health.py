@@ -22,7 +22,7 @@ from core.domain.health import (
     trouble,
 )
 from core.errors import StoreUnavailable
-from core.store import Store, Transaction, health
+from core.store import Store, Transaction, availability, health
 from core.store.health import EngineHealth, HealthChange
 from core.telemetry import log
 
@@ -249,7 +249,7 @@ class Watch:
         now = self._clock()
         if self._usual_at is None or now - self._usual_at >= _USUAL_FOR:
             with self._store.read() as tx:
-                self._usual = health.usual(tx, self.engine, now - _HISTORY)
+                self._usual = availability.usual(tx, self.engine, now - _HISTORY)
             self._usual_at = now
         return self._usual
 

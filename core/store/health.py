@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from statistics import median
 
 from sqlalchemy import delete, func
 from sqlalchemy.dialects.postgresql import insert as insert_postgres
@@ -28,10 +27,7 @@ __all__ = [
     "save",
     "set_hold",
     "tidy",
-    "usual",
 ]
-
-_ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +141,6 @@ def newest_s(tx: Transaction, engine: str, operation: str, since: datetime) -> f
         .limit(1)
     )
     return tx.exec(query).first()
-
-
-def usual(tx: Transaction, engine: str, since: datetime) -> dict[str, float]:
-    """How long each operation usually takes, in seconds, where enough calls since then show it."""
-    query = select(OutcomeRow.operation, OutcomeRow.seconds).where(
-        OutcomeRow.engine == engine,
-        OutcomeRow.signal == Signal.OK,
-        col(OutcomeRow.at) >= since,
-    )
-    found: dict[str, list[float]] = {}
-    for operation, seconds in tx.exec(query):
-        found.setdefault(operation, []).append(seconds)
-    return {name: median(times) for name, times in found.items() if len(times) >= _ENOUGH}
 
 
 def tidy(tx: Transaction, before: datetime) -> int:
