@@ -6,8 +6,9 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -25,14 +26,15 @@ from core.engines.llamaparse import LiveFact, LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
 from core.engines.protocol import WebhookTarget
 from core.engines.registry import Engines
-from core.errors import ConsoleError, StoreUnavailable
+from core.errors import ConsoleError, KeyMissing, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.handoff import HandOff
-from core.pipeline.health import PROBE_TIMEOUT_S, Prober, Probing, Watch, probe
 from core.pipeline.pacing import StoredPace
+from core.pipeline.probing import PROBE_TIMEOUT_S, CardProbe, Prober, Probing, at_once, probe
 from core.pipeline.queue import JobQueue, workflow_database_url
+from core.pipeline.watches import Watches
 from core.pipeline.worker import PipelineWorker, has_live_worker
 from core.services.again import Reparse
 from core.services.alerts import Alerts
@@ -40,12 +42,14 @@ from core.services.contact import FirstContact
 from core.services.deliveries import Deliveries
 from core.services.downstreams import Downstreams
 from core.services.drift import Drift
+from core.services.engines import EnginesView
 from core.services.health import Health, Reach
 from core.services.holds import Holds
 from core.services.jobs import Jobs
 from core.services.limits import Limits
 from core.services.missing import Missing
 from core.services.modes import Modes
+from core.services.outage_cost import OutageCosts
 from core.services.path_test import PathTest
 from core.services.prices import Prices
 from core.services.receipts import Receipts
@@ -141,9 +145,14 @@ class Console:
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
-        self.routes = Routes(self.store, self.rules, clock)
-        self.watch = Watch(self.store, EngineName.LLAMAPARSE, self._health_policy, clock)
+        self.watches = Watches(
+            self.store, self._health_policy, lambda name: self.engines.cards[name].title, clock
+        )
+        self.watch = self.watches.of(EngineName.LLAMAPARSE)
+        self.engines_view = EnginesView(self.engines, self.watches)
+        self.routes = Routes(self.store, self.rules, self.engines_view.others, clock)
         self.health = Health(self.store, self.watch, self._ask_now if has_key else None, clock)
+        self.outage_costs = OutageCosts(self.store, self.rules, clock)
         self.replans = Replans(
             self.store,
             self.queue.enqueue,
@@ -151,6 +160,7 @@ class Console:
             self.routes.policy,
             self.watch.trouble,
             self._is_read_here,
+            self.engines_view.others,
             is_configured=has_key,
             clock=clock,
         )
@@ -174,6 +184,7 @@ class Console:
             policy=self.routes.policy,
             trouble=self.watch.trouble,
             lacking_here=self._lacking_here,
+            others=self.engines_view.others,
         )
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
@@ -229,6 +240,7 @@ class Console:
                 Limit(Window.HOUR, Unit.SUBMITS, now.hourly_request_limit),
             ),
             now.timezone,
+            self.engines.credits,
             region="eu" if ".eu." in now.base_url else "na",
             plan=self.setup.plan(),
         )
@@ -267,32 +279,37 @@ class Console:
             source = UsageSource(self.drift, lambda: self._llamaparse(Mode.REAL), self.clock)
             watched.append(source.look)
         self._money_watch = MoneyWatch(watched)
-        if self.settings.api_key is not None:
-            self._prober = self._make_prober(self._worker.executor_id, self.settings.api_key)
-            self._prober.start()
+        self._prober = Prober(self._worker.executor_id, [*self._probings()])
+        self._prober.start()
 
-    def _make_prober(self, who: str, key: SecretStr) -> Prober:
+    def _probings(self) -> Iterator[Probing]:
+        """How each engine is asked; those beside LlamaParse only in HYBRID, where they are used."""
         settings = self.settings
-
-        return Prober(
-            self.watch,
-            Probing(
-                who,
+        if settings.api_key is not None:
+            pace = StoredPace(self.store, settings.api_key, settings.requests_per_minute)
+            yield Probing(
+                self.watch,
                 settings.health_interval_s,
                 self._probed,
-                StoredPace(self.store, key, settings.requests_per_minute).turn,
+                pace.turn,
                 lambda: self.modes.current() is not Mode.MOCK,
-            ),
-        )
+            )
+        for name, card in self.engines.cards.items():
+            if name is not EngineName.LLAMAPARSE:
+                yield Probing(
+                    self.watches.of(name),
+                    settings.health_interval_s,
+                    partial(CardProbe, card.probe),
+                    at_once,
+                    lambda: self.modes.current() is Mode.HYBRID,
+                )
 
     def _llamaparse(self, mode: Mode) -> LlamaParseEngine:
         """The client for REAL and HYBRID, or the same client for the simulator of this process."""
         settings, is_mock = self.settings, mode is Mode.MOCK
         key = SecretStr("simulated") if is_mock else settings.api_key
         if key is None:
-            raise ConsoleError(
-                "No LlamaParse key is configured.", "Set LLAMAPARSE_API_KEY and start again."
-            )
+            raise KeyMissing
 
         def heard(operation: str, outcome: str, seconds: float) -> None:
             self.metrics.count_call("mock" if is_mock else "real", operation, outcome, seconds)
@@ -338,8 +355,8 @@ class Console:
         return found
 
     def _gate(self, mode: Mode, engine: EngineName) -> str:
-        is_vendor = mode is not Mode.MOCK and engine is EngineName.LLAMAPARSE
-        return self.watch.gate() if is_vendor else ""
+        is_free = mode is Mode.MOCK or engine is EngineName.LOCAL
+        return "" if is_free else self.watches.of(engine).gate()
 
     def _text_layer(self, job: Job) -> dict[int, str]:
         """For the quality receipt; a document that is not read here has none."""

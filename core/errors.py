@@ -5,6 +5,7 @@
     ├── DocumentRefused           this file cannot be taken; says why and what to do
     ├── NotFound                  no such job, document or delivery
     ├── NotAllowed                the state of the thing does not allow the action
+    │   ├── KeyMissing            LlamaParse cannot be asked without a key; what needs it waits
     │   ├── PriceMissing          what would be spent has no price, so it is not spent
     │   └── Overtaken             somebody else changed it meanwhile
     ├── WebhookRejected           a delivery is not accepted; carries the verdict
@@ -24,6 +25,7 @@ __all__ = [
     "BlobError",
     "ConsoleError",
     "DocumentRefused",
+    "KeyMissing",
     "NotAllowed",
     "NotFound",
     "Overtaken",
@@ -88,6 +90,13 @@ class NotFound(ConsoleError):
 
 class NotAllowed(ConsoleError):
     """The thing's present state does not allow what was asked; nothing was changed."""
+
+
+class KeyMissing(NotAllowed):
+    """LlamaParse cannot be asked without a key; what needs it waits until there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("LlamaParse has no key.", "Set LLAMAPARSE_API_KEY, then start again.")
 
 
 class PriceMissing(NotAllowed):

@@ -149,9 +149,11 @@ def tier_name(tier: Tier | str) -> str:
 
 
 def engine_name(engine: EngineName, mode: Mode) -> str:
-    """Who made a page, in words; the simulator is never called LlamaParse."""
+    """Who made a page, in words; the simulator is never called LlamaParse, others by their name."""
     if engine is EngineName.LOCAL:
         return "local engine"
+    if engine is not EngineName.LLAMAPARSE:
+        return engine
     return "simulator" if mode is Mode.MOCK else "LlamaParse"
 
 

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
 
 from core.errors import RefusalReason
 
@@ -28,11 +29,31 @@ _GARBLED, _PICTURES = "garbled", "embedded-images"
 _FIGURE, _COLUMNS = "dense-graphics", "multi-column"
 
 
-class EngineName(StrEnum):
-    """Who can turn a page into markdown."""
+class EngineName(str):
+    """Who can turn a page into markdown: the two that every installation has, or one that was added.
 
-    LLAMAPARSE = "llamaparse"
-    LOCAL = "local"
+    Equal names are one object. Raises ``ValueError`` for what is no name: lower-case letters, digits,
+    ``_`` and ``-``, up to 32 characters.
+    """
+
+    __slots__ = ()
+    LLAMAPARSE: ClassVar["EngineName"]
+    LOCAL: ClassVar["EngineName"]
+
+    def __new__(cls, name: str) -> "EngineName":  # noqa: PYI034 - there are no kinds of names
+        """The one object of this name."""
+        return _engine_name(str(name))
+
+
+@cache
+def _engine_name(name: str) -> EngineName:
+    if re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", name) is None:
+        raise ValueError(f"{name!r} is no name of an engine")
+    return str.__new__(EngineName, name)
+
+
+EngineName.LLAMAPARSE = EngineName("llamaparse")
+EngineName.LOCAL = EngineName("local")
 
 
 class PageClass(StrEnum):

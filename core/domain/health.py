@@ -77,9 +77,9 @@ _SIGNALS = {
     UpstreamKind.SIMULATOR: Signal.ADDRESS,
 }
 _AT_ONCE = {
-    Signal.KEY: (OpenReason.KEY, "LlamaParse refused the key (401)."),
-    Signal.QUOTA: (OpenReason.QUOTA, "LlamaParse has no credits left for this key (402)."),
-    Signal.ADDRESS: (OpenReason.ADDRESS, "The address of LlamaParse leads to the simulator."),
+    Signal.KEY: (OpenReason.KEY, "{} refused the key (401)."),
+    Signal.QUOTA: (OpenReason.QUOTA, "{} has no credits left for this key (402)."),
+    Signal.ADDRESS: (OpenReason.ADDRESS, "The address of {} leads to the simulator."),
 }
 # How long the others take goes with the document.
 _TIMED = frozenset({"probe", "status", "list", "versions"})
@@ -90,8 +90,10 @@ class HealthPolicy:
     """From when on an engine counts as broken, and how it comes back. Times are in seconds.
 
     A call is slow when it took ``slow_factor`` times as long as is usual for it, and ``slow_s`` at least.
+    ``title`` is the engine's name in what is said.
     """
 
+    title: str = "LlamaParse"
     in_a_row: int = 5
     window_s: float = 60.0
     fewest_calls: int = 10
@@ -204,10 +206,12 @@ def health_of(outcomes: Iterable[Outcome], now: datetime, policy: HealthPolicy) 
     return as_of(breaker, now, policy)
 
 
-def trouble(breaker: Breaker, hold: Hold | None, now: datetime) -> str:
+def trouble(breaker: Breaker, hold: Hold | None, now: datetime, policy: HealthPolicy) -> str:
     """Why the engine cannot be used now, in words; empty when it can."""
     if hold is not None and now < hold.until:
-        return f"LlamaParse is on hold until {hold.until:%H:%M} UTC by {hold.by}: {hold.reason}."
+        return (
+            f"{policy.title} is on hold until {hold.until:%H:%M} UTC by {hold.by}: {hold.reason}."
+        )
     return "" if breaker.state is BreakerState.CLOSED else breaker.words
 
 
@@ -215,7 +219,8 @@ def _while_closed(
     breaker: Breaker, outcome: Outcome, recent: Iterable[Outcome], policy: HealthPolicy
 ) -> Breaker:
     if outcome.signal in _AT_ONCE:
-        return _opened(breaker, outcome, *_AT_ONCE[outcome.signal], policy)
+        reason, words = _AT_ONCE[outcome.signal]
+        return _opened(breaker, outcome, reason, words.format(policy.title), policy)
     begin = outcome.at - timedelta(seconds=policy.window_s)
     if breaker.since is not None:
         begin = max(begin, breaker.since)
@@ -228,16 +233,16 @@ def _verdict(calls: Sequence[Signal], policy: HealthPolicy) -> tuple[OpenReason,
     """Why these calls open a breaker; None when they do not."""
     newest = calls[-policy.in_a_row :]
     if len(newest) == policy.in_a_row and all(call is Signal.FAILED for call in newest):
-        return OpenReason.IN_A_ROW, f"{policy.in_a_row} calls in a row to LlamaParse failed."
+        return OpenReason.IN_A_ROW, f"{policy.in_a_row} calls in a row to {policy.title} failed."
     if len(calls) < policy.fewest_calls:
         return None
     failed = sum(call is Signal.FAILED for call in calls) / len(calls)
     if failed >= policy.failure_rate:
-        words = f"{failed:.0%} of {len(calls)} calls to LlamaParse failed within a minute."
+        words = f"{failed:.0%} of {len(calls)} calls to {policy.title} failed within a minute."
         return OpenReason.FAILURES, words
     slow = sum(call is Signal.SLOW for call in calls) / len(calls)
     if slow >= policy.slow_rate:
-        words = f"{slow:.0%} of {len(calls)} calls to LlamaParse took far longer than usual."
+        words = f"{slow:.0%} of {len(calls)} calls to {policy.title} took far longer than usual."
         return OpenReason.SLOW, words
     return None
 
@@ -245,7 +250,7 @@ def _verdict(calls: Sequence[Signal], policy: HealthPolicy) -> tuple[OpenReason,
 def _while_half_open(breaker: Breaker, outcome: Outcome, policy: HealthPolicy) -> Breaker:
     if outcome.signal.is_bad:
         reason, words = _AT_ONCE.get(outcome.signal, (breaker.reason, breaker.words))
-        return _opened(breaker, outcome, reason, words, policy)
+        return _opened(breaker, outcome, reason, words.format(policy.title), policy)
     if breaker.reason is OpenReason.QUOTA and outcome.operation != "submit":
         # asking is free of charge, so it proves nothing
         return breaker

@@ -13,6 +13,7 @@ from core.domain.routing import Mode, RoutePlan
 __all__ = [
     "ATTEMPT_TRANSITIONS",
     "JOB_TRANSITIONS",
+    "UNKNOWN_OUTCOME",
     "Actor",
     "Attempt",
     "AttemptStatus",
@@ -121,6 +122,10 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
 
 What is parsed again may go back to the result it has.
 """
+
+
+UNKNOWN_OUTCOME = "unknown_outcome"
+"""The ``error_kind`` of an attempt about which a person has to decide; its money stays reserved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,23 @@
 """Which engine parses which page, decided from facts alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.domain.budgets import EVERYTHING, Ask, LimitUse, refusal_of
 from core.domain.documents import EngineName, PageClass, PageProfile, page_class, page_ranges
 from core.domain.money import Price, Tier, usd_to_micros
-from core.domain.route_policy import LOCAL, HybridPolicy, RoutePolicy
+from core.domain.route_policy import LOCAL, HybridPolicy, RoutePolicy, Where
 
-__all__ = ["MAX_PAGES_UNKNOWN", "Mode", "PlannedAttempt", "RouteFacts", "RoutePlan", "plan_route"]
+__all__ = [
+    "MAX_PAGES_UNKNOWN",
+    "Mode",
+    "OtherEngine",
+    "PlannedAttempt",
+    "RouteFacts",
+    "RoutePlan",
+    "plan_route",
+]
 
 
 class Mode(StrEnum):
@@ -28,6 +36,20 @@ _NO_KEY = "LlamaParse has no key"
 
 
 @dataclass(frozen=True, slots=True)
+class OtherEngine:
+    """An engine beside LlamaParse and the local one, as far as a plan for one document needs it.
+
+    ``credits`` is what so many pages cost with it at a tier; ``in_the_way`` says in words why it cannot
+    take this document now, empty when it can.
+    """
+
+    name: EngineName
+    title: str
+    credits: Callable[[Price, Tier, int], int]
+    in_the_way: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteFacts:
     """All that ``plan_route`` looks at.
 
@@ -35,7 +57,7 @@ class RouteFacts:
     ``vendor_trouble`` says in words why LlamaParse cannot be used now (its breaker, a hold); empty
     when it can. ``local_takes_it`` says whether the local engine reads this kind of file at all.
     ``limits`` are those in force and what is used of them, of which
-    those for these ``scopes`` count.
+    those for these ``scopes`` count. ``others`` are the engines that were added.
     """
 
     mode: Mode
@@ -51,6 +73,7 @@ class RouteFacts:
     local_takes_it: bool = True
     limits: tuple[LimitUse, ...] = ()
     scopes: tuple[str, ...] = (EVERYTHING,)
+    others: tuple[OtherEngine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +115,8 @@ def plan_route(facts: RouteFacts) -> RoutePlan:
     """The plan for one document: every page with one engine at one tier.
 
     ``real`` and ``mock`` go to LlamaParse (mock: its simulator) and nowhere else. ``hybrid`` goes to
-    LlamaParse, or under the economy policy page by page to the cheapest that suffices, never dearer
-    than the tier that was asked for. Where LlamaParse cannot be used, the local engine stands in for
+    LlamaParse, or under the economy policy page by page to where the table says, at LlamaParse never
+    dearer than the tier that was asked for; what an added engine cannot take goes to LlamaParse. Where LlamaParse cannot be used, the local engine stands in for
     it, provisionally; pages that are local by policy are final. A document whose page count is
     unknown is priced at ``max_pages``, so that a quote is never too low.
     """
@@ -121,31 +144,41 @@ def _economy(facts: RouteFacts) -> RoutePlan:
     if not known or not set(wanted) <= set(known):
         plan = _fallback(facts)
         return RoutePlan(plan.attempts, f"What is on its pages is not known. {plan.reason}")
-    routes: dict[Tier | None, dict[PageClass, list[int]]] = {}
+    routes: dict[Where, dict[PageClass, list[int]]] = {}
     for number in wanted:
         kind = page_class(known[number], facts.policy.thresholds)
-        tier = _tier_for(known[number], kind, facts)
-        routes.setdefault(tier, {}).setdefault(kind, []).append(number)
+        where = _where(known[number], kind, facts)
+        routes.setdefault(where, {}).setdefault(kind, []).append(number)
     is_whole = len(routes) == 1
     attempts = tuple(
-        _attempt(facts, tier, routes[tier], is_whole=is_whole)
-        for tier in (LOCAL, *_TIERS)
-        if tier in routes
+        _attempt(facts, where, routes[where], is_whole=is_whole)
+        for where in (LOCAL, *(other.name for other in facts.others), *_TIERS)
+        if where in routes
     )
     return RoutePlan(attempts, " ".join(attempt.reason for attempt in attempts))
 
 
-def _tier_for(page: PageProfile, kind: PageClass, facts: RouteFacts) -> Tier | None:
+def _where(page: PageProfile, kind: PageClass, facts: RouteFacts) -> Where:
     table = facts.policy.table
-    tier = table[kind]
-    if tier is LOCAL and page.needs_ocr:
-        tier = table[PageClass.SCAN]
-    return tier and min(tier, facts.tier, key=_TIERS.index)
+    where = table[kind]
+    if where is LOCAL and page.needs_ocr:
+        where = table[PageClass.SCAN]
+    if isinstance(where, EngineName):
+        return where if _in_the_way(where, facts) == "" else facts.tier
+    return where and min(where, facts.tier, key=_TIERS.index)
+
+
+def _in_the_way(name: EngineName, facts: RouteFacts) -> str:
+    """Why an engine of the table cannot be used for this document; empty when it can."""
+    for other in facts.others:
+        if other.name == name:
+            return other.in_the_way
+    return f"The engine {name} is not installed here."
 
 
 def _attempt(
     facts: RouteFacts,
-    tier: Tier | None,
+    where: Where,
     kinds: Mapping[PageClass, Sequence[int]],
     *,
     is_whole: bool,
@@ -154,15 +187,19 @@ def _attempt(
     pages = facts.target_pages if is_whole else numbers
     what = ", ".join(kind.value for kind in PageClass if kind in kinds)
     named = f"{'Page' if len(numbers) == 1 else 'Pages'} {page_ranges(numbers)} ({what})"
-    if tier is LOCAL:
+    if where is LOCAL:
         reason = f"{named}: local engine, free."
         return PlannedAttempt(EngineName.LOCAL, facts.tier, pages, 0, reason)
+    if isinstance(where, EngineName):
+        other = next(each for each in facts.others if each.name == where)
+        credits_ = other.credits(facts.price, facts.tier, len(numbers))
+        return PlannedAttempt(where, facts.tier, pages, credits_, f"{named}: {other.title}.")
+    reason = f"{named}: LlamaParse, {_words(where)}."
+    table = (facts.policy.table[kind] for kind in kinds)
+    for name in dict.fromkeys(one for one in table if isinstance(one, EngineName)):
+        reason += f" {_in_the_way(name, facts)}"
     return PlannedAttempt(
-        EngineName.LLAMAPARSE,
-        tier,
-        pages,
-        facts.price.credits(tier, len(numbers)),
-        f"{named}: LlamaParse, {_words(tier)}.",
+        EngineName.LLAMAPARSE, where, pages, facts.price.credits(where, len(numbers)), reason
     )
 
 
@@ -194,7 +231,7 @@ def _trouble(facts: RouteFacts, plan: RoutePlan) -> str:
 def _with_stand_ins(plan: RoutePlan, trouble: str) -> RoutePlan:
     attempts = tuple(
         attempt
-        if attempt.engine is EngineName.LOCAL
+        if attempt.engine is not EngineName.LLAMAPARSE
         else PlannedAttempt(
             EngineName.LOCAL,
             attempt.tier,

@@ -8,6 +8,7 @@ from core.domain.documents import EngineName
 from core.domain.money import Price, Tier
 from core.domain.routing import Mode
 from core.engines.protocol import ParseEngine
+from core.errors import NotAllowed
 
 __all__ = ["EngineCard", "Engines"]
 
@@ -55,11 +56,32 @@ class Engines:
         self._cards[card.name] = card
         self._make[card.name] = make
 
+    def others(self) -> tuple[EngineCard, ...]:
+        """Those beside LlamaParse and the local engine."""
+        return tuple(
+            card
+            for name, card in self._cards.items()
+            if name not in {EngineName.LLAMAPARSE, EngineName.LOCAL}
+        )
+
+    def credits(self, name: EngineName, price: Price, tier: Tier, pages: int) -> int:
+        """What so many pages cost with an engine. Raises ``NotAllowed`` when it is not registered."""
+        return self._card(name).credits(price, tier, pages)
+
+    def _card(self, name: EngineName) -> EngineCard:
+        if name not in self._cards:
+            raise NotAllowed(
+                f"The engine {name} is not installed here.",
+                "Start a version of Parsedeck that has it, or parse the document again.",
+            )
+        return self._cards[name]
+
     def of(self, mode: Mode, name: EngineName) -> ParseEngine:
         """The engine for an attempt: for MOCK it is another than for REAL and HYBRID.
 
-        Raises ``ConsoleError`` when it cannot be made, ``KeyError`` when it is not registered.
+        Raises ``NotAllowed`` when it cannot be made or is not registered.
         """
+        self._card(name)
         key = (name, mode is Mode.MOCK)
         if key not in self._made:
             self._made[key] = self._make[name](mode)

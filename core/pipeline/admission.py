@@ -1,6 +1,6 @@
 """Letting a job in: its attempts are opened and their money reserved, or it is held with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -17,9 +17,9 @@ from core.domain.budgets import (
 )
 from core.domain.documents import EngineName, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
-from core.domain.money import ANY, Price, usd_to_micros
+from core.domain.money import ANY, Price, Tier, usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN
-from core.errors import PriceMissing
+from core.errors import NotAllowed
 from core.store import Store, Transaction, jobs, ledger, limits, prices, queue
 from core.store import settings as stored
 
@@ -39,10 +39,15 @@ RETRY_RULE = Actor("system:retry-rule", is_authenticated=True)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The limits before a person stored others, where a day begins, and whose prices hold."""
+    """The limits before a person stored others, where a day begins, and whose prices hold.
+
+    ``cost`` is what so many pages cost with an engine at a tier, in credits; it raises ``NotAllowed`` for
+    an engine that is not installed.
+    """
 
     limits: Sequence[Limit]
     timezone: str
+    cost: Callable[[EngineName, Price, Tier, int], int]
     region: str = ANY
     plan: str = ANY
 
@@ -234,7 +239,7 @@ def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, w
             for attempt in opened
             if not ledger.is_reserved(tx, attempt.id)
         ]
-    except PriceMissing as missing:
+    except NotAllowed as missing:
         return _Refused(missing.what, missing.next_step)
     book = book_of(job.mode)
     ledger.lock(tx, book)
@@ -285,17 +290,17 @@ def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays,
 ) -> ledger.Reservation:
     """What an attempt takes at today's price; what no person started is paid by the submitter.
 
-    Raises ``PriceMissing`` for a tier without a price: it is not spent on.
+    Raises ``NotAllowed`` for what has no price: it is not spent on.
     """
     price = rules.price(tx, now)
     team, submitter = queue.booked_on(tx, job.submission_id)
     is_local = attempt.engine is EngineName.LOCAL
     named = parse_page_ranges(attempt.target_pages) if attempt.target_pages else ()
     pages = len(named) or job.page_count or job.options.max_pages or MAX_PAGES_UNKNOWN
-    credits_ = attempt.estimated_credits
-    if not is_local:
-        # what waited or is tried again may have been planned when a page cost less
-        credits_ = max(credits_, price.credits(attempt.tier, pages))
+    # what waited or is tried again may have been planned when a page cost less
+    credits_ = max(
+        attempt.estimated_credits, rules.cost(attempt.engine, price, attempt.tier, pages)
+    )
     return ledger.Reservation(
         job_id=job.id,
         attempt_id=attempt.id,

@@ -6,7 +6,8 @@ at any point, a second worker and an upgrade all end the same way: somebody look
 
 import asyncio
 
-from core.domain.jobs import Attempt, AttemptStatus, Job
+from core.domain.jobs import UNKNOWN_OUTCOME, Attempt, AttemptStatus, Job
+from core.errors import KeyMissing
 from core.pipeline.driving import (
     billing,
     concluding,
@@ -18,7 +19,7 @@ from core.pipeline.driving import (
     submitting,
 )
 from core.pipeline.driving.context import SYSTEM, Context, told
-from core.pipeline.driving.resolving import LOOK_FOR_IT, UNKNOWN_OUTCOME
+from core.pipeline.driving.resolving import LOOK_FOR_IT
 from core.pipeline.driving.resources import Resources
 from core.store import jobs
 from core.telemetry import correlated
@@ -50,20 +51,26 @@ class Driver:
         """
         job, attempt = await asyncio.to_thread(self._newest, attempt_id)
         with correlated(job.correlation_id, job_id=job.id, attempt_id=attempt.id):
-            match attempt.status:
-                case AttemptStatus.RESERVED:
-                    return await submitting.begin_or_wait(self._ctx, job, attempt)
-                case AttemptStatus.SUBMITTING:
-                    cause = "the process ended while it was sending"
-                    return await not_taken.doubt(self._ctx, job, attempt, cause)
-                case AttemptStatus.UNKNOWN:
-                    return await resolving.resolve(self._ctx, job, attempt)
-                case AttemptStatus.RUNNING:
-                    return await following.check(self._ctx, job, attempt)
-                case AttemptStatus.FETCHING:
-                    return await fetching.fetch(self._ctx, job, attempt)
-                case _:
-                    return None
+            try:
+                return await self._due(job, attempt)
+            except KeyMissing as error:
+                return await not_taken.without_key(self._ctx, job, attempt, error)
+
+    async def _due(self, job: Job, attempt: Attempt) -> float | None:
+        match attempt.status:
+            case AttemptStatus.RESERVED:
+                return await submitting.begin_or_wait(self._ctx, job, attempt)
+            case AttemptStatus.SUBMITTING:
+                cause = "the process ended while it was sending"
+                return await not_taken.doubt(self._ctx, job, attempt, cause)
+            case AttemptStatus.UNKNOWN:
+                return await resolving.resolve(self._ctx, job, attempt)
+            case AttemptStatus.RUNNING:
+                return await following.check(self._ctx, job, attempt)
+            case AttemptStatus.FETCHING:
+                return await fetching.fetch(self._ctx, job, attempt)
+            case _:
+                return None
 
     async def conclude(self, job_id: str, generation: int) -> str:
         """Give the job the status that follows from its attempts; its result, when it has one."""

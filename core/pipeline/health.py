@@ -1,16 +1,13 @@
-"""Keeping the breaker: signals from real calls, the gate before a submit, and one prober for all."""
+"""Keeping the breaker: signals from real calls, the gate before a submit, and what was heard on record."""
 
-import asyncio
 import queue
 import threading
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from core.clock import Clock
+from core.domain.documents import EngineName
 from core.domain.health import (
     Breaker,
     BreakerState,
@@ -24,20 +21,18 @@ from core.domain.health import (
     signal_of,
     trouble,
 )
-from core.errors import ConsoleError, StoreUnavailable, UpstreamError
-from core.store import Store, Transaction, health
+from core.errors import StoreUnavailable
+from core.store import Store, Transaction, availability, health
 from core.store.health import EngineHealth, HealthChange
 from core.telemetry import log
 
-__all__ = ["PROBE_TIMEOUT_S", "Probed", "Prober", "Probing", "Watch", "probe"]
+__all__ = ["Watch"]
 
 _BREAKER = "system:breaker"
 _KEPT = timedelta(days=7)
 _HISTORY = timedelta(hours=24)
 _USUAL_FOR = timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
-PROBE_TIMEOUT_S = 5.0
-_LOOK_S = 1.0
 _SOON_S = 5.0
 
 _Heard = tuple[str, str, float, float, datetime]
@@ -47,7 +42,9 @@ _Heard = tuple[str, str, float, float, datetime]
 class Watch:
     """The breaker of one engine, shared by all processes through the database. Thread-safe."""
 
-    def __init__(self, store: Store, engine: str, policy: HealthPolicy, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, engine: EngineName, policy: HealthPolicy, clock: Clock
+    ) -> None:
         self.engine = engine
         self.policy = policy
         self._store = store
@@ -151,10 +148,10 @@ class Watch:
         with self._store.read() as tx:
             known = health.find(tx, self.engine)
         if known is not None and known.breaker.state is BreakerState.CLOSED:
-            return trouble(known.breaker, known.hold, now)
+            return trouble(known.breaker, known.hold, now, self.policy)
         with self._store.write() as tx:
             known = self._locked(tx)
-            if said := trouble(Breaker(), known.hold, now):
+            if said := trouble(Breaker(), known.hold, now, self.policy):
                 return said
             breaker, may = grant(known.breaker, now, self.policy)
             self._record(tx, known.breaker, breaker, now)
@@ -174,7 +171,7 @@ class Watch:
     def trouble(self) -> str:
         """Why the engine cannot be used now, in words; empty when it can."""
         known = self.look()
-        return trouble(known.breaker, known.hold, self._clock())
+        return trouble(known.breaker, known.hold, self._clock(), self.policy)
 
     def room(self, at_most: int) -> int:
         """How many documents that wait for the engine may be let go now."""
@@ -187,6 +184,11 @@ class Watch:
             case BreakerState.HALF_OPEN:
                 return max(0, min(at_most, self.policy.trials - known.breaker.granted))
         return 0
+
+    def newest_probe_s(self) -> float | None:
+        """How long the newest probe of the last day took, in seconds; None when none was answered."""
+        with self._store.read() as tx:
+            return health.newest_s(tx, self.engine, "probe", self._clock() - _HISTORY)
 
     def hold(self, hold: Hold) -> None:
         """Keep the engine from being used until then, for all processes."""
@@ -247,7 +249,7 @@ class Watch:
         now = self._clock()
         if self._usual_at is None or now - self._usual_at >= _USUAL_FOR:
             with self._store.read() as tx:
-                self._usual = health.usual(tx, self.engine, now - _HISTORY)
+                self._usual = availability.usual(tx, self.engine, now - _HISTORY)
             self._usual_at = now
         return self._usual
 
@@ -256,95 +258,3 @@ class Watch:
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
             health.tidy(tx, now - _KEPT)
             self._tidied_at = now
-
-
-class Probed(Protocol):
-    """The part of an engine that the prober needs."""
-
-    async def probe(self) -> float:
-        """A cheap call with the key; how many seconds it took. Raises ``UpstreamError``."""
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probing:
-    """How an engine is probed: by whom, how often, with what, when it is its turn, and whether at all.
-
-    ``engine`` is made on the prober's own loop, with a timeout of its own, in seconds.
-    """
-
-    who: str
-    interval_s: float
-    engine: Callable[[float], Probed]
-    turn: Callable[[], Awaitable[float]]
-    is_wanted: Callable[[], bool]
-
-
-class Prober:
-    """Asks the engine how it does, in a thread of its own; of all processes one does it at a time."""
-
-    def __init__(self, watch: Watch, how: Probing) -> None:
-        self._watch = watch
-        self._how = how
-        self._log = log("health")
-        self._loop = asyncio.new_event_loop()
-        self._task: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, also in the middle of a probe."""
-        with suppress(RuntimeError):  # its loop has ended already
-            self._loop.call_soon_threadsafe(self._cancel)
-        self._thread.join(timeout=10)
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _run(self) -> None:
-        self._task = self._loop.create_task(self._rounds())
-        with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._task)
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    async def _rounds(self) -> None:
-        engine: Probed | None = None
-        try:
-            while True:
-                try:
-                    if await asyncio.to_thread(self._is_mine):
-                        engine = engine or self._how.engine(PROBE_TIMEOUT_S)
-                        await asyncio.sleep(await self._how.turn())
-                        await probe(self._watch, engine)
-                except ConsoleError as error:
-                    self._log.warning("no probe", error=str(error))
-                except Exception:  # the next round tries again; without probes nothing would heal
-                    self._log.exception("probe failed")
-                await asyncio.sleep(_LOOK_S)
-        finally:
-            if engine is not None:
-                await engine.close()
-
-    def _is_mine(self) -> bool:
-        return self._how.is_wanted() and self._watch.claim_probe(
-            self._how.who, self._how.interval_s
-        )
-
-
-async def probe(watch: Watch, engine: Probed) -> str:
-    """One probe, heard by the watch; empty, or why it failed."""
-    began = time.perf_counter()
-    try:
-        watch.heard("probe", "ok", await engine.probe())
-    except UpstreamError as error:
-        took_s = time.perf_counter() - began
-        watch.heard("probe", error.kind.value, took_s, error.retry_after_s or 0.0)
-        return error.what
-    return ""

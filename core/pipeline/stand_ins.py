@@ -7,6 +7,7 @@ from datetime import datetime
 from core.clock import new_id
 from core.domain.documents import EngineName, ParsedDocument, page_ranges
 from core.domain.jobs import (
+    UNKNOWN_OUTCOME,
     Actor,
     Attempt,
     AttemptStatus,
@@ -19,8 +20,6 @@ from core.pipeline.results import merge
 from core.store import Transaction, jobs
 
 __all__ = ["as_provisional", "open_stand_ins", "outcome_of"]
-
-_NEEDS_A_PERSON = "unknown_outcome"
 
 
 def open_stand_ins(
@@ -63,7 +62,7 @@ def _missing(attempt: Attempt, result: ParsedDocument | None) -> str | None:
     """The pages of an attempt that have no result, as ``target_pages``; None when there are none."""
     if attempt.engine is EngineName.LOCAL or attempt.is_called_off:
         return None
-    if attempt.status is AttemptStatus.FAILED and attempt.error_kind != _NEEDS_A_PERSON:
+    if attempt.status is AttemptStatus.FAILED and attempt.error_kind != UNKNOWN_OUTCOME:
         return attempt.target_pages
     return page_ranges(result.failed_pages) or None if result is not None else None
 

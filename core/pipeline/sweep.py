@@ -20,6 +20,7 @@ def sweep_orphans(store: Store, rules: Rules, actor: Actor, now: datetime) -> tu
     said: list[str] = []
     with store.write() as tx:
         queue.lock_attempts(tx, [orphan.job_id for orphan in found])
+        ledger.lock_all(tx)
         # looked at again now that nobody else can move them
         for orphan in orphans.forgotten(tx):
             outcome = (
@@ -70,8 +71,7 @@ def sweep_sums(store: Store, now: datetime) -> tuple[str, ...]:
         if not balances.differences(tx):
             return ()
     with store.write() as tx:
-        for book in ("real", "mock"):
-            ledger.lock(tx, book)
+        ledger.lock_all(tx)
         # while nobody posts: what differed a moment ago may only have been on its way
         said = tuple(str(difference) for difference in balances.differences(tx))
         if said:

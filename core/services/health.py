@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.clock import Clock
-from core.domain.availability import Period, periods
+from core.domain.availability import Period
 from core.domain.health import Hold, Outcome
 from core.domain.jobs import Actor, JobStatus
 from core.errors import NotAllowed
 from core.pipeline.health import Watch
-from core.store import Store, health, jobs
+from core.store import Store, availability, health, jobs
 from core.store.health import EngineHealth, HealthChange
 
 __all__ = ["Health", "Reach", "Span"]
@@ -27,6 +27,8 @@ class Span(StrEnum):
     WEEK = "week"
 
 
+# later than that nobody writes down a call of a period that is over
+_LATE = timedelta(minutes=2)
 _SPANS = {
     Span.HOUR: (timedelta(hours=1), timedelta(minutes=1)),
     Span.DAY: (timedelta(hours=24), timedelta(minutes=5)),
@@ -52,6 +54,7 @@ class Health:
         self._watch = watch
         self._ask = ask
         self._clock = clock
+        self._over: dict[Span, dict[datetime, Period]] = {}
 
     def look(self) -> EngineHealth:
         """Breaker, hold and next probe now."""
@@ -68,20 +71,26 @@ class Health:
         return self._ask()
 
     def series(self, span: Span) -> tuple[Period, ...]:
-        """How calls went, period by period, up to now."""
+        """How calls went, period by period, up to now. Periods that are over are summed once."""
         long, width = _SPANS[span]
         now = self._clock()
         # periods begin at round times, so that they do not move with every look
         end = now - timedelta(seconds=now.timestamp() % width.total_seconds()) + width
+        over = self._over.get(span, {})
+        since = begin = end - long
+        while since in over:
+            since += width
         with self._store.read() as tx:
-            found = health.outcomes(tx, self._watch.engine, end - long)
-        return periods(found, end - long, end, width)
+            fresh = availability.periods(tx, self._watch.engine, since, end, width)
+        found = (*(over[start] for start in sorted(over) if begin <= start < since), *fresh)
+        self._over[span] = {p.start: p for p in found if p.start + width + _LATE <= now}
+        return found
 
     def failures(self, *, limit: int = 8) -> tuple[Outcome, ...]:
         """The newest calls of the last day that spoke against the engine, newest first."""
         with self._store.read() as tx:
-            found = health.outcomes(tx, self._watch.engine, self._clock() - timedelta(hours=24))
-        return tuple(o for o in reversed(found) if o.signal.is_bad)[:limit]
+            since = self._clock() - timedelta(hours=24)
+            return availability.failures(tx, self._watch.engine, since, limit)
 
     def changes(self, *, limit: int = 10) -> tuple[HealthChange, ...]:
         """What changed, by whom and why, newest first."""

@@ -11,7 +11,14 @@ from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
 from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import RoutePolicy
-from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
+from core.domain.routing import (
+    MAX_PAGES_UNKNOWN,
+    Mode,
+    OtherEngine,
+    RouteFacts,
+    RoutePlan,
+    plan_route,
+)
 from core.errors import PriceMissing
 
 __all__ = [
@@ -114,6 +121,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     lacking_here: str = "",
     limits: tuple[LimitUse, ...] = (),
     scopes: tuple[str, ...] = (EVERYTHING,),
+    others: tuple[OtherEngine, ...] = (),
 ) -> QuoteLine:
     """The line for one upload.
 
@@ -145,6 +153,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 local_takes_it=not (lacking_here or upload.document.source_url),
                 limits=limits,
                 scopes=scopes,
+                others=others,
             )
         )
         for each in price.credits_per_page

@@ -1,6 +1,6 @@
 """Jobs that wait while the mode is switched: they keep their plan, or are planned again at a price."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -9,10 +9,18 @@ from core.domain.documents import Document
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import Price
 from core.domain.route_policy import RoutePolicy
-from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, RouteFacts, RoutePlan, plan_route
+from core.domain.routing import (
+    MAX_PAGES_UNKNOWN,
+    Mode,
+    OtherEngine,
+    RouteFacts,
+    RoutePlan,
+    plan_route,
+)
+from core.errors import NotAllowed
 from core.pipeline.admission import Rules, admit
 from core.pipeline.withdrawal import is_unsent, withdraw
-from core.store import Store, Transaction, documents, jobs, queue
+from core.store import Store, Transaction, documents, jobs, ledger, queue
 
 __all__ = ["Replan", "Replans"]
 
@@ -21,13 +29,27 @@ _WAITING = (JobStatus.HELD, JobStatus.PARSE_QUEUED)
 
 @dataclass(frozen=True, slots=True)
 class Replan:
-    """What waits now, at which price, and what it would cost in another mode."""
+    """What waits now, at which price, and what it would cost in another mode, ``plans`` by job."""
 
     mode: Mode
     jobs: tuple[Job, ...]
-    now_usd: Decimal
-    usd: Decimal
-    provisional: int
+    plans: Mapping[str, RoutePlan]
+    price: Price
+
+    @property
+    def now_usd(self) -> Decimal:
+        """What they are planned for now."""
+        return sum((job.estimated_usd for job in self.jobs), Decimal(0))
+
+    @property
+    def usd(self) -> Decimal:
+        """What they would cost."""
+        return self.price.usd(sum(plan.credits for plan in self.plans.values()))
+
+    @property
+    def provisional(self) -> int:
+        """How many would have stand-ins."""
+        return sum(plan.is_provisional for plan in self.plans.values())
 
     @property
     def held(self) -> int:
@@ -46,6 +68,7 @@ class Replans:
         policy: Callable[[], RoutePolicy],
         trouble: Callable[[], str],
         is_read_here: Callable[[Document], bool],
+        others: Callable[[Document], tuple[OtherEngine, ...]],
         *,
         is_configured: bool,
         clock: Clock,
@@ -56,11 +79,15 @@ class Replans:
         self._policy = policy
         self._trouble = trouble
         self._is_read_here = is_read_here
+        self._others = others
         self._is_configured = is_configured
         self._clock = clock
 
     def quote(self, mode: Mode) -> Replan:
-        """What the jobs that wait under another mode would cost in this one; changes nothing."""
+        """What the jobs that wait under another mode would cost in this one; changes nothing.
+
+        Raises ``PriceMissing``.
+        """
         price, policy, trouble = self._price(), self._policy(), self._trouble()
         with self._store.read() as tx:
             waiting = [
@@ -78,32 +105,51 @@ class Replans:
                 for job, plan in planned
                 if self._reads(tx, job) or not (mode is Mode.MOCK or plan.is_local)
             ]
-        plans = [plan for _job, plan in possible]
         return Replan(
             mode,
             tuple(job for job, _plan in possible),
-            sum((job.estimated_usd for job, _plan in possible), Decimal(0)),
-            price.usd(sum(plan.credits for plan in plans)),
-            sum(plan.is_provisional for plan in plans),
+            {job.id: plan for job, plan in possible},
+            price,
         )
 
-    def apply(self, replan: Replan, actor: Actor) -> int:
-        """Plan these jobs anew; how many. What was sent meanwhile keeps its plan.
+    def change_since(self, shown: Replan) -> str:
+        """In words, with the new price, why what was shown is not what would be done now; empty if it is.
 
-        Each within the limits: what does not fit is held, and starts when there is room.
+        What was sent meanwhile, or is new, is no reason: it keeps its plan.
         """
-        price, policy, trouble = self._price(), self._policy(), self._trouble()
+        now = self.quote(shown.mode)
+        both = shown.plans.keys() & now.plans.keys()
+        before, after = ({job: _cost(quote, job) for job in both} for quote in (shown, now))
+        if before == after:
+            return ""
+        was, is_ = (
+            sum((usd for usd, _ in costs.values()), Decimal(0)) for costs in (before, after)
+        )
+        what = f"${is_:.4f}, not ${was:.4f}" if was != is_ else f"${is_:.4f}, by other engines"
+        return f"What waits would cost now {what}: the price changed while you decided."
+
+    def apply(self, shown: Replan, actor: Actor) -> int:
+        """Plan these jobs anew as it was shown; how many. What was sent meanwhile keeps its plan.
+
+        Each within the limits: what does not fit is held, and starts when there is room. Raises
+        ``NotAllowed``, with the new price, when it is another one by now.
+        """
+        if change := self.change_since(shown):
+            raise NotAllowed(
+                change, "Nothing was planned again. Look at the new price, then decide."
+            )
         done = []
-        for job in replan.jobs:
+        for job in shown.jobs:
             with self._store.write() as tx:
                 # a worker may be sending it just now
                 queue.lock_attempts(tx, [job.id])
+                # it leaves one book for the other: two that go opposite ways must not meet halfway
+                ledger.lock_all(tx)
                 fresh = jobs.job(tx, job.id)
                 is_same = fresh.generation == job.generation and fresh.status in _WAITING
-                if not is_same or not is_unsent(tx, fresh):
-                    continue
-                plan = self._plan(tx, fresh, replan.mode, price, policy, trouble)
-                done.append(self._replanned(tx, fresh, replan.mode, plan, price, actor))
+                if is_same and is_unsent(tx, fresh):
+                    plan = shown.plans[job.id]
+                    done.append(self._replanned(tx, fresh, shown.mode, plan, shown.price, actor))
         for job in done:
             if job.status is JobStatus.PARSE_QUEUED:
                 self._enqueue(job.workflow_id, job.id, job.generation)
@@ -160,6 +206,7 @@ class Replans:
                 vendor_trouble=trouble,
                 local_takes_it=document is not None and self._is_read_here(document),
                 max_pages=job.options.max_pages or MAX_PAGES_UNKNOWN,
+                others=self._others(document) if document else (),
             )
         )
 
@@ -170,6 +217,11 @@ class Replans:
     def _price(self) -> Price:
         with self._store.read() as tx:
             return self._rules().price(tx, self._clock())
+
+
+def _cost(quote: Replan, job_id: str) -> tuple[Decimal, bool]:
+    plan = quote.plans[job_id]
+    return quote.price.usd(plan.credits), plan.is_provisional
 
 
 def _is_link(tx: Transaction, job: Job) -> bool:

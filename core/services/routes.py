@@ -9,7 +9,7 @@ from core.domain.documents import Document, PageClass, page_class
 from core.domain.jobs import Actor
 from core.domain.money import Price, Tier
 from core.domain.route_policy import RoutePolicy
-from core.domain.routing import Mode, RouteFacts, RoutePlan, plan_route
+from core.domain.routing import Mode, OtherEngine, RouteFacts, RoutePlan, plan_route
 from core.errors import NotAllowed
 from core.pipeline.admission import Rules
 from core.store import Store, documents, jobs, policies
@@ -33,10 +33,17 @@ class Preview:
 class Routes:
     """Reads and sets the rules; all processes follow with their next document."""
 
-    def __init__(self, store: Store, rules: Callable[[], Rules], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: Callable[[], Rules],
+        others: Callable[[Document], tuple[OtherEngine, ...]],
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._rules = rules
+        self._others = others
 
     def policy(self) -> RoutePolicy:
         """The rules in force."""
@@ -83,6 +90,7 @@ class Routes:
             price=price,
             pages=document.pages,
             policy=policy,
+            others=self._others(document),
         )
         plan = plan_route(facts)
         everything = plan_route(

@@ -18,7 +18,7 @@ from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
 from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
 from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import RoutePolicy
-from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
+from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, OtherEngine
 from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
 from core.pipeline.admission import Rules, admit
 from core.services.quotes import Quote, QuoteLine, Upload, quote_line, taken_by
@@ -57,6 +57,7 @@ class Submissions:
         policy: Callable[[], RoutePolicy] = RoutePolicy,
         trouble: Callable[[], str] = str,
         lacking_here: Callable[[Document], str] = lambda _document: "",
+        others: Callable[[Document], tuple[OtherEngine, ...]] = lambda _document: (),
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -69,6 +70,7 @@ class Submissions:
         self._policy = policy
         self._trouble = trouble
         self._lacking_here = lacking_here
+        self._others = others
         self._log = log("submit")
 
     def preflight(self, name: str, source: BinaryIO) -> Upload:
@@ -162,6 +164,7 @@ class Submissions:
                         # what the documents before this one take is not left for it
                         limits=taken_by(uses, lines, scopes),
                         scopes=scopes,
+                        others=self._others(upload.document) if is_hybrid else (),
                     )
                 )
         return Quote(mode, tier, tuple(lines), uses, now, team, price)

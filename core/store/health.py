@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from statistics import median
 
 from sqlalchemy import delete, func
 from sqlalchemy.dialects.postgresql import insert as insert_postgres
@@ -22,15 +21,13 @@ __all__ = [
     "claim_probe",
     "find",
     "lock",
+    "newest_s",
     "outcomes",
     "record",
     "save",
     "set_hold",
     "tidy",
-    "usual",
 ]
-
-_ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +127,20 @@ def outcomes(tx: Transaction, engine: str, since: datetime) -> tuple[Outcome, ..
     return tuple(Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query))
 
 
-def usual(tx: Transaction, engine: str, since: datetime) -> dict[str, float]:
-    """How long each operation usually takes, in seconds, where enough calls since then show it."""
-    query = select(OutcomeRow.operation, OutcomeRow.seconds).where(
-        OutcomeRow.engine == engine,
-        OutcomeRow.signal == Signal.OK,
-        col(OutcomeRow.at) >= since,
+def newest_s(tx: Transaction, engine: str, operation: str, since: datetime) -> float | None:
+    """How many seconds the newest answered call of this kind took; None without one since then."""
+    query = (
+        select(OutcomeRow.seconds)
+        .where(
+            OutcomeRow.engine == engine,
+            OutcomeRow.operation == operation,
+            col(OutcomeRow.signal).in_([Signal.OK, Signal.SLOW]),
+            col(OutcomeRow.at) >= since,
+        )
+        .order_by(col(OutcomeRow.at).desc())
+        .limit(1)
     )
-    found: dict[str, list[float]] = {}
-    for operation, seconds in tx.exec(query):
-        found.setdefault(operation, []).append(seconds)
-    return {name: median(times) for name, times in found.items() if len(times) >= _ENOUGH}
+    return tx.exec(query).first()
 
 
 def tidy(tx: Transaction, before: datetime) -> int:

@@ -40,6 +40,7 @@ __all__ = [
     "entries_of",
     "is_reserved",
     "lock",
+    "lock_all",
     "note_avoided",
     "release",
     "reserve",
@@ -144,6 +145,12 @@ def lock(tx: Transaction, book: str) -> None:
     if tx.get_bind().dialect.name == "postgresql":
         key = _BOOKS.index(book)
         tx.execute(text("SELECT pg_advisory_xact_lock(:one, :two)"), {"one": _LOCK, "two": key})
+
+
+def lock_all(tx: Transaction) -> None:
+    """The same for all books: for whoever posts to several, always in this order."""
+    for book in _BOOKS:
+        lock(tx, book)
 
 
 def reserve(  # noqa: PLR0913 - what, under which limits, in which calendar, past them by whose leave

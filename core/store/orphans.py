@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from core.domain.documents import EngineName
-from core.domain.jobs import AttemptStatus
+from core.domain.jobs import UNKNOWN_OUTCOME, AttemptStatus
 from core.store.engine import Transaction
 from core.store.tables import AttemptRow, LedgerRow, OpenReservationRow
 
@@ -63,7 +63,7 @@ def unreserved(tx: Transaction) -> tuple[Orphan, ...]:
     query = select(AttemptRow).where(
         col(AttemptRow.status).in_([status.value for status in _PAID_FOR]),
         # what is made here spends nothing: a stand-in is opened without a reservation
-        col(AttemptRow.engine) != EngineName.LOCAL.value,
+        col(AttemptRow.engine) != EngineName.LOCAL,
         ~reserved.exists(),
     )
     return tuple(
@@ -75,6 +75,6 @@ def unreserved(tx: Transaction) -> tuple[Orphan, ...]:
 def _is_over(attempt: AttemptRow) -> bool:
     if attempt.status == AttemptStatus.PLANNED:
         return True
-    if attempt.status not in _ENDED or attempt.error_kind == "unknown_outcome":
+    if attempt.status not in _ENDED or attempt.error_kind == UNKNOWN_OUTCOME:
         return False
     return attempt.vendor_job_id is None or attempt.engine == EngineName.LOCAL

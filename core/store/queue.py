@@ -42,7 +42,7 @@ def waiting(
     paid = and_(
         col(AttemptRow.job_id) == col(JobRow.id),
         col(AttemptRow.generation) == col(JobRow.generation),
-        col(AttemptRow.engine) != EngineName.LOCAL.value,
+        col(AttemptRow.engine) != EngineName.LOCAL,
         # what is reserved already is not taken once more
         col(AttemptRow.status) == AttemptStatus.PLANNED.value,
     )
@@ -105,7 +105,7 @@ def was_paid_before(tx: Transaction, job: Job) -> bool:
             col(JobRow.document_sha256) == job.document_sha256,
             col(JobRow.options_key) == this,
             col(AttemptRow.status) == AttemptStatus.DONE,
-            col(AttemptRow.engine) != EngineName.LOCAL.value,
+            col(AttemptRow.engine) != EngineName.LOCAL,
         )
         .distinct()
     )

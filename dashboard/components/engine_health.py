@@ -13,7 +13,7 @@ from core.store.health import EngineHealth
 from core.store.jobs import JobFilter
 from dashboard.components import health_charts
 from dashboard.components.columns import right
-from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, plain
+from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, money, plain
 
 __all__ = ["show"]
 
@@ -48,6 +48,7 @@ def show(console: Console, actor: Actor) -> None:
     st.plotly_chart(health_charts.availability(day), key="strip", config={"displayModeBar": False})
     st.caption(health_charts.summary(day))
     _latency(console)
+    _cost(console)
     _record(console)
 
 
@@ -111,6 +112,35 @@ def _latency(console: Console) -> None:
         )
     else:
         st.caption("No answered calls in this time.")
+
+
+def _cost(console: Console) -> None:
+    """What it cost that it did not always answer, as far as money tells."""
+    cost = console.outage_costs.lately()
+    st.markdown(f"**What its failures cost**, last {cost.days} days")
+    with st.container(horizontal=True, key="health-cost"):
+        st.metric(
+            "Billed, no result",
+            money(cost.failed_usd),
+            help="What LlamaParse billed for attempts that failed or were cancelled.",
+        )
+        st.metric(
+            "Paid again",
+            money(cost.repeated_usd),
+            help="What was billed for documents that had been parsed before with the same options.",
+        )
+        st.metric(
+            "Stand-ins replaced",
+            money(cost.replaced_usd),
+            help=f"Billed for {cost.replaced_jobs:,} documents that the local engine had stood in for.",
+        )
+        st.metric(
+            "Stand-ins that wait",
+            money(cost.waiting_usd),
+            help=f"Up to {cost.waiting_pages:,} pages would be parsed by LlamaParse for this."
+            if cost.waiting_usd is not None
+            else "Their tier has no price today.",
+        )
 
 
 def _record(console: Console) -> None:

@@ -14,7 +14,8 @@ from dashboard.wording import MODE_SIGNS, money, plain
 __all__ = ["show"]
 
 _OPEN, _REACH = "switch-open", "switch-reach"
-_KEEP, _AGAIN = "Keep the plan they have", "Plan them again"
+_SHOWN, _CHANGE = "switch-shown", "switch-change"
+_KEEP, _AGAIN = "keep", "again"
 
 
 def show(console: Console, actor: Actor) -> None:
@@ -59,7 +60,7 @@ def _open(mode: Mode) -> None:
 
 
 def _close() -> None:
-    for key in (_OPEN, _REACH):
+    for key in (_OPEN, _REACH, _SHOWN, _CHANGE):
         st.session_state.pop(key, None)
 
 
@@ -107,15 +108,25 @@ def _switch(console: Console, mode: Mode, actor: Actor) -> None:
         )
         if mode is Mode.REAL:
             _reachable(console)
-        replan = console.replans.quote(mode)
-        again = bool(replan.jobs) and _asks_to_plan_again(replan)
+        if change := st.session_state.pop(_CHANGE, ""):
+            st.warning(plain(change), icon=":material/price_change:")
+        if _SHOWN not in st.session_state:
+            st.session_state[_SHOWN] = console.replans.quote(mode)
+        # what is shown is what is done, or it is asked again
+        shown: Replan = st.session_state[_SHOWN]
+        again = bool(shown.jobs) and _asks_to_plan_again(shown)
         reason = st.text_input(
             "Why", placeholder="so that others understand it later", key="switch-reason"
         )
         if st.button(f"Switch to {sign.word}", type="primary", key="switch-now"):
+            # before the switch, so that both are done or none
+            if again and (change := console.replans.change_since(shown)):
+                st.session_state[_CHANGE] = change
+                del st.session_state[_SHOWN]
+                st.rerun()
             console.modes.switch(mode, actor, reason)
             if again:
-                console.replans.apply(replan, actor)
+                console.replans.apply(shown, actor)
             _close()
             st.rerun()
 
@@ -141,8 +152,15 @@ def _asks_to_plan_again(replan: Replan) -> bool:
     noun = "job waits" if count == 1 else "jobs wait"
     held = f", {replan.held:,} of them held" if replan.held else ""
     st.markdown(plain(f"{count:,} {noun}{held}, planned for {money(replan.now_usd)}."))
-    label = f"{_AGAIN}: {money(replan.usd)}".replace("$", "\\$")
+    again = f"Plan them again: {money(replan.usd)}".replace("$", "\\$")
     if replan.provisional:
-        label += f", {replan.provisional:,} with stand-ins"
-    chosen = st.radio("They", [_KEEP, label], key="switch-plan", label_visibility="collapsed")
-    return chosen == label
+        again += f", {replan.provisional:,} with stand-ins"
+    labels = {_KEEP: "Keep the plan they have", _AGAIN: again}
+    chosen = st.radio(
+        "They",
+        list(labels),
+        format_func=lambda which: labels[which],
+        key="switch-plan",
+        label_visibility="collapsed",
+    )
+    return chosen == _AGAIN

@@ -6,7 +6,7 @@ from core.console import Console
 from core.domain.documents import EngineName, PageClass, Thresholds, page_ranges
 from core.domain.jobs import Actor
 from core.domain.money import Tier
-from core.domain.route_policy import HybridPolicy, RoutePolicy
+from core.domain.route_policy import HybridPolicy, RoutePolicy, Where
 from core.domain.routing import Mode
 from core.services.routes import Preview
 from dashboard.wording import engine_name, money, plain, tier_name
@@ -14,6 +14,7 @@ from dashboard.wording import engine_name, money, plain, tier_name
 __all__ = ["show"]
 
 _HERE = "local engine"
+_TIERS = {tier.value: tier for tier in Tier}
 _WORDS = {
     PageClass.PLAIN: "Plain text",
     PageClass.TABLE: "Tables and columns",
@@ -34,7 +35,7 @@ def show(console: Console, actor: Actor) -> None:
     now = console.routes.policy()
     left, right = st.columns([3, 2])
     with left:
-        edited = _edited(now)
+        edited = _edited(now, [card.name for card in console.engines.others()])
     with right:
         _preview(console, edited)
         if edited != now:
@@ -44,7 +45,7 @@ def show(console: Console, actor: Actor) -> None:
         _history(console)
 
 
-def _edited(now: RoutePolicy) -> RoutePolicy:
+def _edited(now: RoutePolicy, others: list[EngineName]) -> RoutePolicy:
     hybrid = st.segmented_control(
         "Policy",
         list(HybridPolicy),
@@ -53,20 +54,22 @@ def _edited(now: RoutePolicy) -> RoutePolicy:
         format_func=lambda p: _POLICIES[p],
         key="policy-hybrid",
     )
-    table: dict[PageClass, Tier | None] = {}
+    table: dict[PageClass, Where] = {}
+    # one that was taken out stays to be seen, and to be replaced
+    named = [where for where in now.table.values() if isinstance(where, EngineName)]
+    engines = {str(name): name for name in (*others, *named)}
     columns = st.columns(2)
     for number, kind in enumerate(PageClass):
-        options = ([] if kind in _NEVER_HERE else [_HERE]) + [tier.value for tier in Tier]
-        stored = now.table[kind]
+        options = [*([] if kind in _NEVER_HERE else [_HERE]), *_TIERS, *engines]
         chosen = columns[number % 2].selectbox(
             _WORDS[kind],
             options,
-            index=options.index(stored.value if stored else _HERE),
-            format_func=lambda o: o if o == _HERE else f"LlamaParse {tier_name(o)}",
+            index=options.index(str(now.table[kind] or _HERE)),
+            format_func=lambda o: f"LlamaParse {tier_name(o)}" if o in _TIERS else o,
             key=f"policy-{kind}",
             help="The local engine alone cannot read such pages." if kind in _NEVER_HERE else None,
         )
-        table[kind] = None if chosen == _HERE else Tier(chosen)
+        table[kind] = None if chosen == _HERE else _TIERS.get(chosen) or engines[chosen]
     return RoutePolicy(
         HybridPolicy(hybrid or now.hybrid),
         table,

@@ -115,7 +115,7 @@ def _pages_by_engine(line: QuoteLine, mode: Mode) -> list[tuple[str, int | None]
     return [
         (
             engine_name(attempt.engine, mode)
-            + ("" if attempt.engine is EngineName.LOCAL else f", {tier_name(attempt.tier)}")
+            + (f", {tier_name(attempt.tier)}" if attempt.engine is EngineName.LLAMAPARSE else "")
             + (", provisional" if attempt.is_provisional else ""),
             len(attempt.target_pages) or line.upload.document.page_count,
         )

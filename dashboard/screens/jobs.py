@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import streamlit as st
 
-from core.domain.documents import EngineName
 from core.domain.money import Tier
 from core.store.jobs import JobFilter
 from dashboard.components import causes, header, job_actions, job_table
@@ -28,7 +27,7 @@ with st.container(horizontal=True):
     )
     engine = st.selectbox(
         "Engine",
-        list(EngineName),
+        list(console.engines.cards),
         index=None,
         placeholder="All",
         format_func=lambda name: engine_name(name, console.modes.current()),

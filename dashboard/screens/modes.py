@@ -27,6 +27,6 @@ def live() -> None:
 
 live()
 st.subheader("Engines", anchor=False)
-engine_cards.show(console.engines.cards.values(), console.routes.price())
+engine_cards.show(console.engines_view.states(), console.routes.price(), console.clock())
 facts.show(console.setup.formats())
 policy_editor.show(console, actor())

@@ -11,14 +11,16 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard.runtime
 from core.console import Console
-from core.domain.availability import periods
-from core.domain.health import Outcome, Signal
+from core.domain.availability import Period
+from core.domain.health import Hold, Outcome, Signal
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
 from core.domain.routing import Mode
 from core.samples import pdf_of_images, pdf_of_text, scan_of
+from core.services.health import Health, Span
 from core.serving import Served
+from core.store import health
 from dashboard.components import health_charts
 from tests.factories import ALICE
 from tests.vendor import Switches, a_vendor, pages_that
@@ -105,7 +107,7 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     assert "1 job waits" in _text(app)
     again = app.radio(key="switch-plan").options[1]
     assert again.replace("\\", "") == "Plan them again: $0.00, 1 with stand-ins"
-    app.radio(key="switch-plan").set_value(again).run()
+    app.radio(key="switch-plan").set_value("again").run()
     app.text_input(key="switch-reason").input("outage").run()
     app.button(key="switch-now").click().run()
     job = console.jobs.view(job_id).job
@@ -116,6 +118,26 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     )
     assert console.spend.today(Mode.REAL).total_usd == 0
     assert any("planned again" in entry.cause for entry in console.jobs.view(job_id).timeline)
+
+
+def test_a_price_that_changed_in_the_dialog_is_shown_before_it_counts(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """LlamaParse is put on hold while the dialog is open: nothing is switched until the new price was seen."""
+    console = make_console(api_key="llx-k", mode="real")
+    job_id = _press(console, Mode.REAL)
+    app = open_modes(console)
+    app.button(key="switch-hybrid").click().run()
+    app.radio(key="switch-plan").set_value("again").run()
+    app.text_input(key="switch-reason").input("a try").run()
+    console.watch.hold(Hold(console.clock() + timedelta(hours=1), "bob", "a test"))
+    app.button(key="switch-now").click().run()
+    assert "now $0.0000, not $0.0125" in _text(app)
+    assert app.radio(key="switch-plan").options[1].endswith("1 with stand-ins")
+    assert console.modes.current() is Mode.REAL
+    app.button(key="switch-now").click().run()
+    assert console.modes.current() is Mode.HYBRID
+    assert console.jobs.view(job_id).job.is_provisional
 
 
 def test_jobs_keep_their_plan_unless_asked(
@@ -171,19 +193,12 @@ def test_rules_show_what_they_would_do_before_they_are_stored(
     assert console.routes.history()[0].reason == "thrift"
 
 
-def _outcomes(*signals: Signal) -> list[Outcome]:
-    return [
-        Outcome(NOW + timedelta(minutes=n), "status", s, (n + 1) / 10)
-        for n, s in enumerate(signals)
-    ]
-
-
-def test_the_strip_counts_what_speaks_for_or_against_the_engine() -> None:
-    """Periods are of equal length, broken documents do not count, and words say what colours show."""
-    calls = _outcomes(Signal.OK, Signal.OK, Signal.SLOW, Signal.FAILED, Signal.NEUTRAL)
-    found = periods(calls, NOW, NOW + timedelta(minutes=10), timedelta(minutes=5))
-    assert [(p.calls, p.failed, p.slow) for p in found] == [(4, 1, 1), (0, 0, 0)]
-    assert (found[0].p50_s, found[0].p95_s, found[1].p50_s) == (0.2, 0.3, None)
+def test_the_strip_says_in_words_what_its_colours_show() -> None:
+    """Answered, failed and slow calls are counted beside the strip; an empty period is said to be one."""
+    found = (
+        Period(NOW, calls=4, failed=1, slow=1, p50_s=0.2, p95_s=0.3),
+        Period(NOW + timedelta(minutes=5)),
+    )
     assert "75.0% of 4 calls answered" in health_charts.summary(found)
     assert "failures in 1 period" in health_charts.summary(found)
     strip = health_charts.availability(found)
@@ -192,3 +207,21 @@ def test_the_strip_counts_what_speaks_for_or_against_the_engine() -> None:
         "nobody asked",
     ]
     assert list(health_charts.latency(found).data[1].y) == [pytest.approx(300), None]
+
+
+def test_periods_that_are_over_are_summed_once(make_console: Callable[..., Console]) -> None:
+    """A chart that is looked at again reads what is new, and shows the same."""
+    console, now = make_console(), NOW + timedelta(minutes=30)
+    seen = Health(console.store, console.watch, None, lambda: now)
+    with console.store.write() as tx:
+        calls = [Outcome(now - timedelta(hours=n), "status", Signal.OK, 0.1) for n in range(24)]
+        health.add_outcomes(tx, "llamaparse", calls)
+    before = seen.series(Span.WEEK)
+    assert sum(period.calls for period in before) == 24
+    with console.store.write() as tx:
+        health.tidy(tx, now - timedelta(hours=5))
+        health.add_outcomes(tx, "llamaparse", [Outcome(now, "status", Signal.FAILED, 0.1)])
+    after = seen.series(Span.WEEK)
+    assert [p.start for p in after] == [p.start for p in before]
+    assert sum(period.calls for period in after) == 25
+    assert sum(period.failed for period in after) == 1

@@ -11,9 +11,10 @@ from core.domain.budgets import Limit, LimitUse, Unit, Window
 from core.domain.documents import EngineName, PageClass, PageProfile, Thresholds, page_class
 from core.domain.money import BUILT_IN_PRICES, Price, Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
-from core.domain.routing import Mode, RouteFacts, RoutePlan, plan_route
+from core.domain.routing import Mode, OtherEngine, RouteFacts, RoutePlan, plan_route
 
 PRICE = BUILT_IN_PRICES.on(date(2026, 11, 24))
+TOY = EngineName("toy")
 OCR = ["scanned", "no-text", "sparse-text", "embedded-images", "garbled", "vector-text"]
 LAYOUT = ["multi-column", "table-likely", "dense-graphics", "something-new"]
 
@@ -42,8 +43,9 @@ def _pages(draw: st.DrawFn) -> tuple[PageProfile, ...]:
 @st.composite
 def _policies(draw: st.DrawFn) -> RoutePolicy:
     tiers = st.sampled_from(list(Tier))
+    places = tiers | st.sampled_from([TOY, EngineName("gone")])
     table = {
-        kind: draw(tiers if kind in {PageClass.SCAN, PageClass.GARBLED} else st.none() | tiers)
+        kind: draw(places if kind in {PageClass.SCAN, PageClass.GARBLED} else st.none() | places)
         for kind in PageClass
     }
     thresholds = Thresholds(
@@ -79,7 +81,12 @@ def _facts(draw: st.DrawFn) -> RouteFacts:
         policy=draw(_policies()),
         vendor_trouble=draw(st.sampled_from(["", "LlamaParse does not answer"])),
         limits=(LimitUse(day, 0, 0), LimitUse(hour, 0, 0)),
+        others=(_toy(draw(st.sampled_from(["", "Toy reads no PDF."]))),),
     )
+
+
+def _toy(in_the_way: str = "") -> OtherEngine:
+    return OtherEngine(TOY, "Toy", lambda _price, _tier, pages: 2 * pages, in_the_way)
 
 
 def _numbers(facts: RouteFacts) -> list[int]:
@@ -114,6 +121,9 @@ def test_a_stand_in_is_hybrid_only_and_says_so(facts: RouteFacts) -> None:
             assert not attempt.is_provisional
             assert facts.vendor_is_configured
             assert not facts.vendor_trouble
+        elif attempt.engine is TOY:
+            assert not attempt.is_provisional
+            assert not facts.others[0].in_the_way
         elif not attempt.is_provisional:
             assert facts.policy.hybrid is HybridPolicy.ECONOMY
             assert "free" in attempt.reason
@@ -136,14 +146,14 @@ def test_no_page_that_needs_ocr_is_local_for_good(facts: RouteFacts) -> None:
 def test_the_price_is_the_sum_and_never_above_the_tier_asked_for(facts: RouteFacts) -> None:
     """What is quoted is what each page costs with its engine, never more than all pages at the tier."""
     plan = plan_route(facts)
-    by_page = sum(
-        PRICE.credits_per_page[attempt.tier]
-        for attempt in plan.attempts
-        if attempt.engine is EngineName.LLAMAPARSE
-        for _ in attempt.target_pages or _numbers(facts)
-    )
-    assert plan.credits == sum(a.credits for a in plan.attempts) == by_page
-    assert plan.credits <= PRICE.credits(facts.tier, len(_numbers(facts)))
+    of_toy, of_tiers = 0, 0
+    for attempt in plan.attempts:
+        pages = len(attempt.target_pages or _numbers(facts))
+        of_toy += 2 * pages if attempt.engine is TOY else 0
+        is_vendor = attempt.engine is EngineName.LLAMAPARSE
+        of_tiers += PRICE.credits(attempt.tier, pages) if is_vendor else 0
+    assert plan.credits == sum(a.credits for a in plan.attempts) == of_toy + of_tiers
+    assert of_tiers <= PRICE.credits(facts.tier, len(_numbers(facts)))
 
 
 @given(_policies())
@@ -231,3 +241,24 @@ def test_another_price_is_another_sum() -> None:
     """The price of a plan follows the price book."""
     dear = Price(date(2027, 1, 1), dict.fromkeys(Tier, 7), Decimal(1))
     assert _mixed(price=dear).credits == 21
+
+
+def test_the_table_may_name_an_engine_that_was_added() -> None:
+    """Its pages cost what it costs; what it cannot take goes to LlamaParse, and the plan says why."""
+    policy = RoutePolicy(
+        HybridPolicy.ECONOMY, {**RoutePolicy().table, PageClass.PLAIN: TOY, PageClass.SCAN: TOY}
+    )
+    plan = _mixed(policy=policy, others=(_toy(),))
+    assert [(a.engine, a.target_pages, a.credits) for a in plan.attempts] == [
+        (TOY, (1, 2, 4), 6),
+        (EngineName.LLAMAPARSE, (3, 5), 6),
+    ]
+    plan = _mixed(policy=policy, others=(_toy("Toy reads no PDF."),))
+    assert (plan.credits, "Toy reads no PDF." in plan.reason) == (36, True)
+
+
+@pytest.mark.parametrize("name", ["", "Toy", "a b", "x" * 33, "toy\n"])
+def test_an_engine_has_a_name_that_can_be_shown_and_stored(name: str) -> None:
+    """What is no name of an engine is refused where it comes in."""
+    with pytest.raises(ValueError, match="no name"):
+        EngineName(name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,8 +14,10 @@ from pydantic import SecretStr
 
 from core.clock import utc_now
 from core.console import Console
-from core.domain.documents import EngineName
+from core.domain.documents import EngineName, PageClass
+from core.domain.jobs import Job
 from core.domain.money import BUILT_IN_PRICES, Tier
+from core.domain.route_policy import HybridPolicy, RoutePolicy
 from core.domain.routing import Mode
 from core.engines.llamaparse import LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
@@ -22,9 +25,12 @@ from core.engines.protocol import EngineJob, ParseEngine, ParseOrder
 from core.engines.registry import EngineCard
 from core.errors import DocumentRefused
 from core.samples import pdf_of_text
+from core.services.engines import EngineState
+from core.services.quotes import Quote
 from core.simulator import SimulatorConfig, create_simulator
+from core.store.jobs import JobFilter
 from tests.engines.toy import Toy, toy_card
-from tests.factories import ALICE, finished
+from tests.factories import ALICE, finished, wait_until
 from tests.simulator.cast import Memory, read_lines
 from tests.simulator.serving import Serving
 
@@ -163,17 +169,78 @@ async def _probed(card: EngineCard) -> float:
     return await card.probe()
 
 
-def test_an_engine_is_added_with_one_line(make_console: Callable[..., Console]) -> None:
-    """A toy of a few lines, registered once, makes the pages of a job like any other engine."""
-    console, toy = make_console(mode="hybrid"), Toy()
+def _with_toy(make: Callable[..., Console], database_url: str) -> tuple[Console, Toy]:
+    console, toy = make(mode="hybrid", database_url=database_url), Toy()
     console.engines.add(toy_card(toy), lambda _mode: toy)
-    console.run_worker()
-    upload = console.submissions.preflight("a.txt", io.BytesIO(b"quiet words"))
+    table = {**RoutePolicy().table, PageClass.PLAIN: toy.name}
+    console.routes.save(RoutePolicy(HybridPolicy.ECONOMY, table), ALICE, "louder")
+    return console, toy
+
+
+def _parsed(console: Console, name: str, data: bytes) -> tuple[Quote, Job]:
+    upload = console.submissions.preflight(name, io.BytesIO(data))
     quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
-    job = finished(console, console.submissions.submit(quote, ALICE, "press").id).jobs[0]
+    return quote, finished(console, console.submissions.submit(quote, ALICE, name).id).jobs[0]
+
+
+def test_an_engine_is_added_with_one_line(
+    make_console: Callable[..., Console], database_url: str
+) -> None:
+    """A toy of a few lines, registered once: planned, priced, paid, stored and shown under its own name."""
+    console, toy = _with_toy(make_console, database_url)
+    console.run_worker()
+    quote, job = _parsed(console, "a.txt", b"quiet words")
+    assert (quote.credits, quote.lines[0].plan) == (2, job.plan)
+    assert "Page 1 (plain): Toy." in job.plan.reason
     pages = console.jobs.result(job).pages
-    assert [(page.markdown, page.engine) for page in pages] == [("QUIET WORDS", EngineName.LOCAL)]
-    assert console.engines.cards[EngineName.LOCAL].title == "Toy"
+    assert [(p.markdown, p.engine, p.is_provisional) for p in pages] == [
+        ("QUIET WORDS", "toy", False)
+    ]
+    attempts = console.jobs.view(job.id).attempts
+    assert [(a.engine, a.reported_credits) for a in attempts] == [("toy", 2)]
+    assert console.jobs.find(JobFilter(engine=toy.name)).total == 1
+    assert console.jobs.find(JobFilter(engine=EngineName.LOCAL)).total == 0
+    assert console.spend.today(Mode.HYBRID).settled_usd == quote.usd > 0
+    assert json.loads(console.jobs.json_of(job))["pages"][0]["engine"] == "toy"
+
+
+def test_an_added_engine_is_probed_and_does_without_when_it_is_ill(
+    make_console: Callable[..., Console], database_url: str
+) -> None:
+    """Its probe runs by itself; while its own breaker is open its pages go where they went without it."""
+    console, toy = _with_toy(make_console, database_url)
+    console.run_worker()
+    wait_until(lambda: toy.probes > 0)
+
+    def state() -> EngineState:
+        return next(s for s in console.engines_view.states() if s.card.name == toy.name)
+
+    wait_until(lambda: state().probed_s == 0)
+    assert state().health.next_probe_at is not None
+    watch = console.watches.of(toy.name)
+    for _ in range(5):
+        watch.heard("probe", "server", 0.1)
+    watch.write_now()
+    assert state().health.breaker.words == "5 calls in a row to Toy failed."
+    assert console.health.trouble() == ""
+    quote, job = _parsed(console, "b.txt", b"quiet words")
+    # without a key LlamaParse's pages are stand-ins
+    assert (quote.credits, job.is_provisional) == (0, True)
+    _quote, other = _parsed(console, "c.md", b"# no plain text")
+    assert other.is_provisional
+
+
+def test_an_engine_that_was_taken_out_is_said_so(
+    make_console: Callable[..., Console], database_url: str
+) -> None:
+    """Rules may name an engine that is gone: its pages go to LlamaParse, and the plan says why."""
+    console, toy = _with_toy(make_console, database_url)
+    gone = make_console(database_url=database_url)
+    upload = gone.submissions.preflight("a.txt", io.BytesIO(b"quiet words"))
+    assert gone.routes.policy() == console.routes.policy()
+    preview = gone.routes.preview(gone.routes.policy(), "a.txt", upload.document)
+    assert f"The engine {toy.name} is not installed here." in preview.plan.reason
+    assert preview.plan.attempts[0].engine is EngineName.LLAMAPARSE
 
 
 def test_a_document_that_cannot_be_read_here_is_said_so_before(

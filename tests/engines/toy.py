@@ -6,14 +6,21 @@ from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_
 from core.domain.money import Tier
 from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
 from core.engines.registry import EngineCard
+from core.errors import UpstreamError, UpstreamKind
 
 __all__ = ["Toy", "toy_card"]
 
+_CREDITS = 2
+
 
 class Toy:
-    """Upper case, page by line. Stands in for the local engine where it is registered."""
+    """Upper case, page by line, for two credits a page. ``is_well`` is what its probe goes by."""
 
-    name = EngineName.LOCAL
+    name = EngineName("toy")
+
+    def __init__(self) -> None:
+        self.is_well = True
+        self.probes = 0
 
     async def turn(self) -> float:
         """At once."""
@@ -52,7 +59,7 @@ class Toy:
             for number, line in enumerate(lines, start=1)
             if not wanted or number in wanted
         )
-        return ParsedDocument(pages, 0)
+        return ParsedDocument(pages, _CREDITS * len(pages))
 
     async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
         """It exists by definition."""
@@ -64,7 +71,10 @@ class Toy:
         return await self.status(vendor_job_id)
 
     async def probe(self) -> float:
-        """It is always well."""
+        """It knows how it is."""
+        self.probes += 1
+        if not self.is_well:
+            raise UpstreamError(UpstreamKind.SERVER, "The toy is hoarse.")
         return 0.0
 
     async def close(self) -> None:
@@ -80,10 +90,12 @@ def toy_card(toy: Toy) -> EngineCard:
         tiers=(),
         page_ranges=True,
         languages="loud ones",
-        credits=lambda _price, _tier, _pages: 0,
+        credits=lambda _price, _tier, pages: _CREDITS * pages,
         probe=toy.probe,
     )
 
 
 def _job(attempt_id: str) -> EngineJob:
-    return EngineJob(f"toy-{attempt_id}", EngineStatus.COMPLETED, attempt_id=attempt_id, credits=0)
+    return EngineJob(
+        f"toy-{attempt_id}", EngineStatus.COMPLETED, attempt_id=attempt_id, credits=None
+    )

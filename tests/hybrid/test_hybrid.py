@@ -89,7 +89,7 @@ def test_a_document_of_both_kinds_comes_back_in_page_order(
         view = finished(console, console.submissions.submit(quote, ALICE, "press").id)
         pages = console.jobs.result(view.jobs[0]).pages
         exported = json.loads(console.jobs.json_of(view.jobs[0]))
-    assert [(p.number, p.engine.value) for p in pages] == [
+    assert [(p.number, p.engine) for p in pages] == [
         (1, "local"),
         (2, "llamaparse"),
         (3, "local"),
@@ -109,9 +109,7 @@ def test_pages_that_fail_at_the_vendor_are_stood_in_for_one_by_one(
         )
         file = pdf_of_text([_text(n) for n in range(1, 5)])
         job = finished(console, _press(console, {"a.pdf": file}).id).jobs[0]
-        made = [
-            (p.number, p.engine.value, p.is_provisional) for p in console.jobs.result(job).pages
-        ]
+        made = [(p.number, p.engine, p.is_provisional) for p in console.jobs.result(job).pages]
     assert job.status is JobStatus.COMPLETE
     assert made == [
         (1, "llamaparse", False),
@@ -138,7 +136,7 @@ def test_a_refused_key_or_empty_quota_is_stood_in_for(
     assert job.is_provisional
     assert job.reason
     assert "some words" in console.jobs.markdown_of(job).decode()
-    assert Counter(a.engine.value for a in view.attempts) == {"llamaparse": 1, "local": 1}
+    assert Counter(a.engine for a in view.attempts) == {"llamaparse": 1, "local": 1}
     assert console.spend.today(Mode.HYBRID).total_usd == 0
 
 
@@ -173,12 +171,12 @@ def test_a_real_result_replaces_the_stand_ins_when_a_person_asks(
         pages = console.jobs.result(job).pages
         view = console.jobs.view(job.id)
         sent = sorted(job["pages"] for job in paid(service.url))
-    assert [(p.number, p.engine.value, p.is_provisional) for p in pages] == [
+    assert [(p.number, p.engine, p.is_provisional) for p in pages] == [
         (n, "llamaparse", False) for n in range(1, 5)
     ]
     assert (job.status, job.is_provisional, job.reason) == (JobStatus.COMPLETE, False, "")
     assert sent == [2, 4]
-    assert [(a.generation, a.engine.value, a.target_pages) for a in view.attempts] == [
+    assert [(a.generation, a.engine, a.target_pages) for a in view.attempts] == [
         (1, "llamaparse", ""),
         (1, "local", "2,4"),
         (2, "llamaparse", "2,4"),
@@ -211,7 +209,7 @@ def test_the_rule_replaces_stand_ins_once_llamaparse_is_back(
         wait_until(lambda: console.jobs.view(job.id).job.status is JobStatus.COMPLETE)
         view = console.jobs.view(job.id)
         assert len(paid(service.url)) == 1
-    assert [a.engine.value for a in view.attempts][-1] == "llamaparse"
+    assert [a.engine for a in view.attempts][-1] == "llamaparse"
     assert any(re.match("alice .*by rule", entry.actor) for entry in view.timeline)
 
 

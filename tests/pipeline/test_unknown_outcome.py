@@ -169,3 +169,61 @@ def test_submits_that_were_refused_are_not_counted_as_lost(
         assert world.attempts[0].status is AttemptStatus.RUNNING
 
     tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+
+
+async def _found_nowhere(world: World) -> None:
+    """Two complete listings some time apart show nothing; meanwhile nothing may be sent any more."""
+    await _lost(world)
+    world.closed = "LlamaParse is on hold until 12:00 UTC by alice: key rotation."
+    await world.look(after=40 * _SECONDS)
+    await world.look(after=25 * _SECONDS)
+
+
+def test_nothing_is_sent_again_while_nothing_may_be_sent(
+    make_console: Callable[..., Console],
+) -> None:
+    """A hold, or an open breaker, counts for a second submit as for the first; then it goes on by itself."""
+
+    async def story(world: World) -> None:
+        await _found_nowhere(world)
+        await world.watch(timedelta(hours=1), every=timedelta(minutes=5))
+        assert len(world.vendor.requests) == 1
+        assert world.attempts[0].status is AttemptStatus.UNKNOWN
+        assert world.job.reason == world.closed
+        world.closed = ""
+        world.vendor.holds_uploads = False
+        await world.look(after=25 * _SECONDS)
+        assert (len(world.vendor.requests), len(world.vendor.jobs)) == (2, 1)
+        assert world.job.reason == ""
+
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+
+
+def test_what_turns_up_while_nothing_may_be_sent_is_adopted(
+    make_console: Callable[..., Console],
+) -> None:
+    """The vendor is still asked for the first request, and what it has is never paid again."""
+
+    async def story(world: World) -> None:
+        await _found_nowhere(world)
+        world.vendor.arrive()
+        await world.look(after=60 * _SECONDS)
+        assert world.attempts[0].status is AttemptStatus.RUNNING
+        assert len(world.vendor.requests) == 1
+
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+
+
+def test_in_hybrid_a_lost_submit_is_stood_in_for_while_nothing_may_be_sent(
+    make_console: Callable[..., Console],
+) -> None:
+    """HYBRID does not wait with what would have to be sent again; its money is given back."""
+
+    async def story(world: World) -> None:
+        await _found_nowhere(world)
+        await world.to_the_end()
+        assert (world.job.status, world.job.is_provisional) == (JobStatus.COMPLETE, True)
+        assert world.console.spend.today(Mode.HYBRID).total_usd == 0
+        assert len(world.vendor.requests) == 1
+
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2, mode=Mode.HYBRID)

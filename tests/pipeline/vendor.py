@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from core.clock import utc_now
 from core.console import Console
+from core.domain.documents import EngineName
 from core.domain.jobs import Attempt, Job
 from core.domain.money import Tier
 from core.domain.routing import Mode
@@ -136,7 +137,10 @@ async def _gone(request: Request) -> None:
 
 
 class World:
-    """A vendor, a console beside it with one job, a driver, and a clock that is moved by hand."""
+    """A vendor, a console beside it with one job, a driver, and a clock that is moved by hand.
+
+    ``closed`` is why nothing may be sent now; empty when it may.
+    """
 
     def __init__(
         self,
@@ -147,6 +151,7 @@ class World:
         mode: Mode = Mode.REAL,
     ) -> None:
         self.now = utc_now()
+        self.closed = ""
         self.vendor = vendor
         self.console = console
         upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
@@ -162,12 +167,15 @@ class World:
         self.resources = Resources(
             store=console.store,
             blobs=console.blobs,
-            engine_of=lambda _mode, _name: self.engine,
+            engine_of=lambda _mode, name: (
+                self.engine if name is EngineName.LLAMAPARSE else console.local
+            ),
             webhook_of=lambda _mode: None,
             rules=console.rules,
             timeout_s=timeout_s,
             concurrency=2,
             clock=lambda: self.now,
+            gate=lambda _mode, name: self.closed if name is EngineName.LLAMAPARSE else "",
         )
         self.driver = Driver(self.resources, "exe-test")
 

@@ -3,16 +3,13 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from core.domain.jobs import Attempt, Job
+from core.domain.jobs import UNKNOWN_OUTCOME, Attempt, Job
 from core.errors import UpstreamError
-from core.pipeline.driving import ending, submitting, timing
+from core.pipeline.driving import ending, not_taken, submitting, timing
 from core.pipeline.driving.context import Context, told
 from core.store import documents
 
-__all__ = ["LOOK_FOR_IT", "UNKNOWN_OUTCOME", "resolve"]
-
-UNKNOWN_OUTCOME = "unknown_outcome"
-"""The ``error_kind`` of an attempt about which a person has to decide; its money stays reserved."""
+__all__ = ["LOOK_FOR_IT", "resolve"]
 
 LOOK_FOR_IT = "Look for it in LlamaParse's own history; retry when it is not there."
 
@@ -58,12 +55,20 @@ async def _resubmit(ctx: Context, job: Job, attempt: Attempt, listed_at: datetim
     await asyncio.to_thread(ctx.update, attempt.id, polls=listings, asked_at=listed_at)
     if listings < _LISTINGS_NEEDED:
         return apart.total_seconds()
+    return await _send_again(ctx, job, attempt)
+
+
+async def _send_again(ctx: Context, job: Job, attempt: Attempt) -> float | None:
+    """It is not there and cannot arrive any more: once more, if that may be done."""
     if attempt.submits >= _MAX_SUBMITS:
         what = "The outcome of the submit stayed unknown after three tries."
         step = told(job, LOOK_FOR_IT)
         return await ending.fail(ctx, job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
     if attempt.cancel_requested_by:
         return await ending.cancelled(ctx, job, attempt, attempt.cancel_requested_by)
+    closed = await asyncio.to_thread(ctx.resources.gate, job.mode, attempt.engine)
+    if closed:
+        return await not_taken.closed_again(ctx, job, attempt, closed)
     return await submitting.submit(ctx, job, attempt, attempt.intent_owner)
 
 

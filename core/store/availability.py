@@ -1,0 +1,112 @@
+"""How an engine did over time, summed in the database: a week of calls is a few hundred rows here."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select
+from sqlalchemy.orm import Mapped
+from sqlmodel import col
+
+from core.domain.availability import Period
+from core.domain.health import Outcome, Signal
+from core.store.engine import Transaction
+from core.store.tables import OutcomeRow
+
+__all__ = ["failures", "periods", "usual"]
+
+_ANSWERED = (Signal.OK, Signal.SLOW)
+_BAD = tuple(signal for signal in Signal if signal.is_bad)
+_ENOUGH = 20
+
+
+def periods(
+    tx: Transaction, engine: str, since: datetime, until: datetime, width: timedelta
+) -> tuple[Period, ...]:
+    """One period per ``width`` (whole seconds) from ``since`` to ``until``, also those without calls.
+
+    What says nothing about the engine (a broken document, our own pace) is not counted. Percentiles
+    are of the answered calls, by nearest rank.
+    """
+    step = int(width.total_seconds())
+    bucket = (_epoch(tx, col(OutcomeRow.at)) - int(since.timestamp())) // step
+    answered = col(OutcomeRow.signal).in_(_ANSWERED)
+    of_its_kind: dict[str, Any] = {"partition_by": [bucket, answered]}
+    calls = (
+        select(
+            bucket.label("bucket"),
+            col(OutcomeRow.signal).label("signal"),
+            col(OutcomeRow.seconds).label("seconds"),
+            answered.label("answered"),
+            func.row_number().over(**of_its_kind, order_by=col(OutcomeRow.seconds)).label("rank"),
+            func.count().over(**of_its_kind).label("count"),
+        )
+        .where(
+            col(OutcomeRow.engine) == engine,
+            col(OutcomeRow.at) >= since,
+            col(OutcomeRow.at) < until,
+            col(OutcomeRow.signal) != Signal.NEUTRAL,
+        )
+        .subquery()
+    )
+    row = calls.c
+
+    def ranked(rank: ColumnElement[int]) -> ColumnElement[float]:
+        return func.max(case((row.answered & (row.rank == rank), row.seconds)))
+
+    query = select(
+        row.bucket,
+        func.count(),
+        func.sum(case((row.answered, 0), else_=1)),
+        func.sum(case((row.signal == Signal.SLOW, 1), else_=0)),
+        ranked((row["count"] + 1) // 2),
+        ranked((19 * row["count"] + 19) // 20),
+    ).group_by(row.bucket)
+    found = {number: facts for number, *facts in tx.execute(query)}
+    count = max(1, -(-(until - since) // width))
+    return tuple(Period(since + width * n, *found.get(n, ())) for n in range(count))
+
+
+def failures(tx: Transaction, engine: str, since: datetime, limit: int) -> tuple[Outcome, ...]:
+    """The newest calls since then that spoke against the engine, newest first."""
+    query = (
+        select(OutcomeRow)
+        .where(
+            col(OutcomeRow.engine) == engine,
+            col(OutcomeRow.at) >= since,
+            col(OutcomeRow.signal).in_(_BAD),
+        )
+        .order_by(col(OutcomeRow.at).desc(), col(OutcomeRow.id).desc())
+        .limit(limit)
+    )
+    rows = tx.execute(query).scalars()
+    return tuple(Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in rows)
+
+
+def usual(tx: Transaction, engine: str, since: datetime) -> dict[str, float]:
+    """The median seconds of each operation, where enough good calls since then show it."""
+    of_its_kind: dict[str, Any] = {"partition_by": col(OutcomeRow.operation)}
+    calls = (
+        select(
+            col(OutcomeRow.operation).label("operation"),
+            col(OutcomeRow.seconds).label("seconds"),
+            func.row_number().over(**of_its_kind, order_by=col(OutcomeRow.seconds)).label("rank"),
+            func.count().over(**of_its_kind).label("count"),
+        )
+        .where(
+            col(OutcomeRow.engine) == engine,
+            col(OutcomeRow.signal) == Signal.OK,
+            col(OutcomeRow.at) >= since,
+        )
+        .subquery()
+    )
+    row = calls.c
+    is_median = row.rank == (row["count"] + 1) // 2
+    query = select(row.operation, row.seconds).where(row["count"] >= _ENOUGH, is_median)
+    return {row[0]: row[1] for row in tx.execute(query)}
+
+
+def _epoch(tx: Transaction, at: Mapped[datetime]) -> ColumnElement[int]:
+    """Whole seconds since 1970, as each database says them."""
+    if tx.get_bind().dialect.name == "postgresql":
+        return cast(func.floor(func.extract("epoch", at)), BigInteger)
+    return cast(func.strftime("%s", at), BigInteger)
