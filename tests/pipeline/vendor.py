@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from core.clock import utc_now
 from core.console import Console
+from core.domain.documents import EngineName
 from core.domain.jobs import Attempt, Job
 from core.domain.money import Tier
 from core.domain.routing import Mode
@@ -138,12 +139,19 @@ async def _gone(request: Request) -> None:
 class World:
     """A vendor, a console beside it with one job, a driver, and a clock that is moved by hand."""
 
-    def __init__(self, console: Console, vendor: Vendor, url: str, timeout_s: float = 30) -> None:
+    def __init__(
+        self,
+        console: Console,
+        vendor: Vendor,
+        url: str,
+        timeout_s: float = 30,
+        mode: Mode = Mode.REAL,
+    ) -> None:
         self.now = utc_now()
         self.vendor = vendor
         self.console = console
         upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
-        quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL, parse_again=True)
+        quote = console.submissions.quote([upload], Tier.AGENTIC, mode, parse_again=True)
         self.job_id = console.submissions.submit(quote, ALICE, "press").job_ids[0]
         self.engine = LlamaParseEngine(
             url,
@@ -155,7 +163,9 @@ class World:
         self.resources = Resources(
             store=console.store,
             blobs=console.blobs,
-            engine_of=lambda _mode, _name: self.engine,
+            engine_of=lambda _mode, name: (
+                console.local if name is EngineName.LOCAL else self.engine
+            ),
             webhook_of=lambda _mode: None,
             rules=console.rules,
             timeout_s=timeout_s,
@@ -203,13 +213,14 @@ def tell(
     story: Callable[[World], Awaitable[None]],
     *,
     timeout_s: float = 30,
+    mode: Mode = Mode.REAL,
     **settings: object,
 ) -> None:
     """Run the story beside this vendor."""
 
     async def run(url: str) -> None:
         console = make_console(api_key="llx-key", base_url=url, **settings)
-        world = World(console, vendor, url, timeout_s)
+        world = World(console, vendor, url, timeout_s, mode)
         try:
             await story(world)
         finally:

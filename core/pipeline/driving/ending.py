@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.domain.jobs import Actor, Attempt, AttemptStatus, Job
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, newest_tries
+from core.domain.routing import Mode
 from core.errors import UpstreamError, UpstreamKind
 from core.pipeline.admission import open_retry
 from core.pipeline.driving import billing, events, timing, upstream
@@ -39,6 +40,11 @@ async def fail(  # noqa: PLR0913 - what failed, why, what to do, what of the mon
     said: dict[str, object] | None = None,
 ) -> float | None:
     """End it as failed; seconds until its retry by rule, when one was opened."""
+    is_stood_in_for = (
+        retries > 0
+        and job.mode is Mode.HYBRID
+        and await asyncio.to_thread(ctx.resources.stands_in, job)
+    )
 
     def write() -> bool:
         now = ctx.resources.clock()
@@ -62,7 +68,9 @@ async def fail(  # noqa: PLR0913 - what failed, why, what to do, what of the mon
             # what a vendor job cost is settled when the vendor says so, also when it failed
             if release and attempt.vendor_job_id is None:
                 billing.settle(ctx, tx, job, attempt, 0, now)
-            return ended is not None and _try_again(ctx, tx, ended, retries, now)
+            return ended is not None and _try_again(
+                ctx, tx, ended, retries, now, may_wait=not is_stood_in_for
+            )
 
     tried_again = await asyncio.to_thread(write)
     ctx.log.warning("attempt failed", kind=str(kind), tried_again=tried_again)
@@ -92,16 +100,32 @@ async def cancelled(ctx: Context, job: Job, attempt: Attempt, by: str) -> float 
     return timing.NO_MORE
 
 
-def _try_again(ctx: Context, tx: Transaction, failed: Attempt, retries: int, now: datetime) -> bool:
-    """By rule, a new attempt with an intent of its own: as often as the failure is worth it."""
+def _try_again(  # noqa: PLR0913 - what failed, how often it is worth it, when, and if it may wait
+    ctx: Context,
+    tx: Transaction,
+    failed: Attempt,
+    retries: int,
+    now: datetime,
+    *,
+    may_wait: bool,
+) -> bool:
+    """By rule, a new attempt with an intent of its own: as often as the failure is worth it.
+
+    Over a limit the job is held with it, unless something else of the job would wait too: a result
+    that is there already, another attempt, or a stand-in that is free.
+    """
     job = jobs.job(tx, failed.job_id)
-    count = _tries_before(jobs.attempts(tx, job.id, failed.generation), failed) + 1
+    attempts = jobs.attempts(tx, job.id, failed.generation)
+    count = _tries_before(attempts, failed) + 1
     if count > retries or failed.generation != job.generation or job.status.is_final:
         return False
     if failed.cancel_requested_by not in {"", DEADLINE_RULE}:
         return False
     cause = f"retry {count} of {retries} by rule, after: {failed.error_kind}"
-    refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now)
+    may_wait = may_wait and not job.result_blob and len(newest_tries(attempts)) == 1
+    refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now, may_wait=may_wait)
+    if refusal and may_wait:
+        return False
     if refusal:
         step = f"It was not tried again by rule: {refusal} Retry it when the limit allows."
         jobs.update_attempt(tx, failed.id, next_step=step)
