@@ -24,7 +24,7 @@ from core.engines.llamaparse.answers import (
 from core.engines.llamaparse.calls import SLOWEST_BYTES_PER_S, Calls, OnCall, Params, Unpaced
 from core.engines.llamaparse.contact import LiveFact, wire_facts
 from core.engines.llamaparse.failures import malformed, result_missing, sent_too_late
-from core.engines.llamaparse.links import Keep, Links, Resolve, addresses_of
+from core.engines.llamaparse.links import Links, Resolve, addresses_of
 from core.engines.llamaparse.results import JOBS, Results, path_of
 from core.engines.llamaparse.upload import UploadBody
 from core.engines.llamaparse.usage import (
@@ -43,7 +43,7 @@ from core.engines.llamaparse.wire import (
     WireJob,
     configuration_of,
 )
-from core.engines.protocol import EngineJob, EngineStatus, Pace, ParseOrder
+from core.engines.protocol import EngineJob, EngineStatus, Keep, Pace, ParseOrder
 from core.errors import UpstreamError, UpstreamKind
 
 __all__ = ["LlamaParseEngine"]

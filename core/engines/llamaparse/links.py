@@ -18,14 +18,12 @@ from core.engines.llamaparse.account import Account, has_proxy, timeouts
 from core.engines.llamaparse.calls import SLOWEST_BYTES_PER_S
 from core.engines.llamaparse.failures import deadline_passed, from_exception
 from core.engines.llamaparse.wire import OutputLink
+from core.engines.protocol import Keep
 from core.errors import UpstreamError, UpstreamKind
 
-__all__ = ["Keep", "Links", "Resolve", "StaleLink", "addresses_of"]
+__all__ = ["Links", "Resolve", "StaleLink", "addresses_of"]
 
 T = TypeVar("T")
-
-Keep = Callable[[AsyncIterator[bytes]], Awaitable[T]]
-"""Takes the chunks as they come, and answers what it made of them."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """The IP addresses of a host. Raises ``OSError``."""

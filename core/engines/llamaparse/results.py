@@ -9,6 +9,7 @@ pictures, is followed link by link, in chunks, straight to where it is kept.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -16,8 +17,9 @@ from pydantic import TypeAdapter
 
 from core.domain.money import Tier
 from core.engines.llamaparse.calls import Calls
-from core.engines.llamaparse.links import Keep, Links, StaleLink
+from core.engines.llamaparse.links import Links, StaleLink
 from core.engines.llamaparse.wire import Expand, ImageLink, JobAnswer, OutputLink
+from core.engines.protocol import Keep
 from core.errors import UpstreamError, UpstreamKind
 
 __all__ = ["JOBS", "Results", "path_of"]
@@ -36,6 +38,7 @@ _PARTS = (
 _LARGEST_OUTPUT_BYTES = 2 * 1024**3
 _LARGEST_PICTURE_BYTES = 32 * 1024**2
 _PICTURES_AT_ONCE = 4
+_PICTURES_WITHIN_S = 300.0
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF")
 _SCREENSHOT = "screenshot"
 
@@ -102,8 +105,8 @@ class Results:
     async def pictures(self, vendor_job_id: str, keep: Keep[T]) -> dict[int, T]:
         """What ``keep`` made of each page's screenshot, by the page's number in the answer.
 
-        Those that could not be fetched, with fresh links too, are left out. Raises ``UpstreamError``
-        when the links cannot be asked for.
+        Those that could not be fetched, with fresh links too, in five minutes in all are left out.
+        Raises ``UpstreamError`` when the links cannot be asked for.
         """
         found: dict[int, T] = {}
         places = asyncio.Semaphore(_PICTURES_AT_ONCE)
@@ -117,14 +120,19 @@ class Results:
                 except UpstreamError:
                     return
 
+        until = asyncio.get_running_loop().time() + _PICTURES_WITHIN_S
         for attempt in range(self._retries + 1):
             answer = await self.ask(vendor_job_id, Expand.IMAGES_LINK)
             shots = _screenshots(answer.images.images if answer.images else ())
             missing = {number: link for number, link in shots.items() if number not in found}
-            await asyncio.gather(*(one(*each) for each in missing.items()))
-            if found.keys() >= shots.keys():
-                break
-            await asyncio.sleep(self._pause_s * 2**attempt)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await asyncio.gather(*(one(*each) for each in missing.items()))
+                    if found.keys() >= shots.keys():
+                        break
+                    await asyncio.sleep(self._pause_s * 2**attempt)
+                    continue
+            break
         return found
 
 

@@ -159,6 +159,12 @@ class ProcessingControl(_Request):
     timeouts: Timeouts
 
 
+class OutputOptions(_Request):
+    """What is made besides text and markdown."""
+
+    images_to_save: tuple[str, ...]
+
+
 class ParseConfiguration(_Request):
     """The ``configuration`` part of an upload, or with ``source_url`` the whole body; None is left out."""
 
@@ -167,6 +173,7 @@ class ParseConfiguration(_Request):
     source_url: str | None = None
     page_ranges: PageRanges | None = None
     disable_cache: bool | None = None
+    output_options: OutputOptions | None = None
     processing_control: ProcessingControl | None = None
     user_metadata: dict[str, str]
     webhook_configurations: list[WebhookConfiguration] | None = None
@@ -296,6 +303,7 @@ def configuration_of(order: ParseOrder) -> ParseConfiguration:
         source_url=order.source_url or None,
         page_ranges=pages,
         disable_cache=order.disable_cache or None,
+        output_options=OutputOptions(images_to_save=("screenshot",)) if order.screenshots else None,
         processing_control=_control(order),
         user_metadata={ATTEMPT_KEY: order.attempt_id},
         webhook_configurations=webhooks,
