@@ -35,7 +35,7 @@ from core.pipeline.pacing import StoredPace
 from core.serving import Served
 from core.store import Store
 
-__all__ = ["run"]
+__all__ = ["peak_mb", "reset_peak", "run"]
 
 _DOCUMENTS = 200
 _AT_ONCE = 16
@@ -325,19 +325,24 @@ def _contender(who: str, url: str, folder: Path) -> None:
     work = {"ours": _ours, "sdk": _sdk, "big": _big}[who]
     if who == "sdk":
         import llama_cloud  # noqa: F401, PLC0415 - importing it is not part of the work
-    # from here on the kernel counts the peak anew: what the imports needed is not part of the work
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    idle_mb, idle = _peak_mb(), resource.getrusage(resource.RUSAGE_SELF)
+    reset_peak()  # what the imports needed is not part of the work
+    idle_mb, idle = peak_mb(), resource.getrusage(resource.RUSAGE_SELF)
     began = time.perf_counter()
     asyncio.run(work(url, folder))
     wall = time.perf_counter() - began
     end = resource.getrusage(resource.RUSAGE_SELF)
     cpu = end.ru_utime + end.ru_stime - idle.ru_utime - idle.ru_stime
-    grown = round(_peak_mb() - idle_mb, 1)
+    grown = round(peak_mb() - idle_mb, 1)
     print(json.dumps({"wall": round(wall, 2), "cpu": round(cpu, 2), "memory": grown}))
 
 
-def _peak_mb() -> float:
+def reset_peak() -> None:
+    """From here on the kernel counts the peak of this process anew."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_mb() -> float:
+    """The most memory that this process had since, in MB."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024

@@ -6,9 +6,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
 import obstore
@@ -69,6 +69,35 @@ class Blobs:
             source.seek(0)
             self._write(sha256, iter(lambda: source.read(_CHUNK), b""))
         return sha256, size
+
+    async def put_stream(self, chunks: AsyncIterator[bytes]) -> str:
+        """Store what comes, chunk by chunk, hashed on the way; its SHA-256.
+
+        Nothing stays when the chunks end with an error. Raises ``StorageFull`` or ``BlobError``.
+        """
+        with _part(self._folder) as part:
+            digest = hashlib.sha256()
+            async for chunk in chunks:
+                digest.update(chunk)
+                await asyncio.to_thread(_append, part, chunk)
+            sha256 = digest.hexdigest()
+            await asyncio.to_thread(self._adopt, part, sha256)
+        return sha256
+
+    def _adopt(self, part: IO[bytes], sha256: str) -> None:
+        """Make a whole part the blob of that name."""
+        if self.exists(sha256):
+            return
+        try:
+            if self._folder is None:
+                part.seek(0)
+                obstore.put(self._store, path_of(sha256), iter(lambda: part.read(_CHUNK), b""))
+            else:
+                path = self._folder / path_of(sha256)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _settle(part, path)
+        except (BaseError, OSError) as error:
+            raise _failed(error) from error
 
     def get(self, sha256: str) -> bytes:
         """The bytes, checked against their name. Raises ``BlobError`` when missing or damaged."""
@@ -168,20 +197,41 @@ def path_of(sha256: str) -> str:
 
 
 def _write_local(path: Path, chunks: Iterator[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _part(path.parent) as part:
+        for chunk in chunks:
+            part.write(chunk)
+        _settle(part, path)
+
+
+@contextmanager
+def _part(folder: Path | None) -> Iterator[IO[bytes]]:
+    """A file that is not whole yet; gone afterwards, unless it was given its name."""
+    try:
+        part = tempfile.NamedTemporaryFile(prefix=".part-", dir=folder, delete=False)  # noqa: SIM115
+    except OSError as error:
+        raise _failed(error) from error
+    try:
+        yield part
+    finally:
+        with suppress(OSError):  # whoever wrote to it has heard already that there is no room
+            part.close()
+        Path(part.name).unlink(missing_ok=True)
+
+
+def _append(part: IO[bytes], chunk: bytes) -> None:
+    try:
+        part.write(chunk)
+    except OSError as error:
+        raise _failed(error) from error
+
+
+def _settle(part: IO[bytes], path: Path) -> None:
     # Ours and not obstore's: an acknowledged upload must survive a power cut, so the file and its
     # folder are synced, and it gets its name only when it is whole.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as part:
-            for chunk in chunks:
-                part.write(chunk)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    part.flush()
+    os.fsync(part.fileno())
+    Path(part.name).replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -110,6 +110,9 @@ def page_class(page: PageProfile, at: Thresholds) -> PageClass:
     return PageClass.TABLE if is_set or set(page.reasons) - {_FIGURE, _COLUMNS} else PageClass.PLAIN
 
 
+_WITHOUT_SCREENSHOTS = {"application/pdf", "text/plain", "text/markdown", "text/csv"}
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A file by its content: the bytes are in the blob store under ``sha256``.
@@ -137,6 +140,11 @@ class Document:
         return self.refusal is None
 
     @property
+    def needs_screenshots(self) -> bool:
+        """Whether its pages have looks that cannot be drawn here: PDFs can, plain text has none."""
+        return self.media_type not in _WITHOUT_SCREENSHOTS
+
+    @property
     def pages_needing_ocr(self) -> tuple[int, ...]:
         """Numbers of the pages whose text cannot be read without OCR."""
         return tuple(page.number for page in self.pages if page.needs_ocr)
@@ -150,7 +158,8 @@ class ParsedPage:
     engine or the tier makes none.
     ``is_provisional`` marks a stand-in for a page that LlamaParse should have made. The quality
     receipt is ``found_share``, the share of its text layer's words that were found (None where there
-    is no sound one), and ``doubts``, what speaks against the page in words.
+    is no sound one), and ``doubts``, what speaks against the page in words. ``picture_blob`` is the
+    vendor's screenshot of the page, where one was asked for and came.
     """
 
     number: int
@@ -164,6 +173,7 @@ class ParsedPage:
     is_provisional: bool = False
     found_share: float | None = None
     doubts: tuple[str, ...] = ()
+    picture_blob: str = ""
 
 
 @dataclass(frozen=True, slots=True)

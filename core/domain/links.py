@@ -10,6 +10,7 @@ from core.errors import DocumentRefused, RefusalReason
 __all__ = [
     "LINK_MAX_PAGES",
     "LINK_TYPE",
+    "is_public",
     "leads_here",
     "leads_inside",
     "link_name",
@@ -75,6 +76,13 @@ def _parts(address: str) -> SplitResult:
     if not is_complete:
         raise no_link
     return parts
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, also when it is wrapped in an IPv6 one."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)
 
 
 def leads_here(url: str) -> bool:

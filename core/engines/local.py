@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from core.domain.documents import (
     Document,
@@ -23,7 +24,7 @@ from core.domain.documents import (
 from core.domain.money import Tier
 from core.engines import reading
 from core.engines.office import declared_pages
-from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.engines.protocol import EngineJob, EngineStatus, Keep, ParseOrder
 from core.engines.readers import Broken, Readers, TooSlow
 from core.engines.reading import Purpose, ReadPage
 from core.engines.registry import EngineCard
@@ -33,6 +34,8 @@ from core.errors import DocumentRefused, RefusalReason
 from core.samples import pdf_of_text
 
 __all__ = ["LocalEngine"]
+
+T = TypeVar("T")
 
 _R = RefusalReason
 _OFFICE_PREFIXES = (
@@ -201,6 +204,13 @@ class LocalEngine:
             )
         with order.content.as_file() as path:
             return await self.read(path, order.name, order.target_pages)
+
+    async def pictures(
+        self, vendor_job_id: str, order: ParseOrder, keep: Keep[T]
+    ) -> Mapping[int, T]:
+        """None: pages of PDFs are drawn when somebody looks at them, others not at all."""
+        del vendor_job_id, order, keep
+        return {}
 
     async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
         """The job of this attempt: it exists by definition."""

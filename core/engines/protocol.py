@@ -1,12 +1,12 @@
 """The protocol that every engine speaks, and the values that pass through it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.money import Tier
@@ -15,11 +15,18 @@ __all__ = [
     "Content",
     "EngineJob",
     "EngineStatus",
+    "Keep",
     "Pace",
     "ParseEngine",
     "ParseOrder",
     "WebhookTarget",
 ]
+
+
+T = TypeVar("T")
+
+Keep = Callable[[AsyncIterator[bytes]], Awaitable[T]]
+"""Takes chunks as they come, and answers what it made of them."""
 
 
 class Content(Protocol):
@@ -64,7 +71,8 @@ class ParseOrder:
 
     The document is either its ``content`` or what the service finds at ``source_url``. ``deadline_s``
     is how long the job may take in all, from its submit on; after ``send_by`` the request must not
-    leave any more, because by then somebody else may look for it.
+    leave any more, because by then somebody else may look for it. ``screenshots`` asks for a picture
+    of each page.
     """
 
     attempt_id: str
@@ -78,6 +86,7 @@ class ParseOrder:
     target_pages: str = ""
     max_pages: int | None = None
     disable_cache: bool = False
+    screenshots: bool = False
     webhook: WebhookTarget | None = None
     deadline_s: float | None = None
     send_by: datetime | None = None
@@ -147,6 +156,11 @@ class ParseEngine(Protocol):
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """The result of a completed job; pages are numbered as in the document."""
+
+    async def pictures(
+        self, vendor_job_id: str, order: ParseOrder, keep: Keep[T]
+    ) -> Mapping[int, T]:
+        """What ``keep`` made of each page's picture that there is, by page number in the document."""
 
     async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
         """The job that carries this attempt's id among all created since then.

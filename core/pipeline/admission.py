@@ -76,6 +76,13 @@ def workflow_id_of(job: Job) -> str:
     return job.id if job.generation == 1 else f"{job.id}.{job.generation}"
 
 
+def _next_workflow_id(job: Job, opened: Sequence[Attempt]) -> str:
+    """As above; when an attempt has ended already, the first workflow has too, so the next one's."""
+    if any(attempt.status.is_final for attempt in opened):
+        return f"{job.workflow_id}+"
+    return workflow_id_of(job)
+
+
 def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others go first
     tx: Transaction, job: Job, rules: Rules, actor: Actor, now: datetime, *, in_turn: bool = False
 ) -> Job:
@@ -111,18 +118,26 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
         reason="",
         next_step="",
         hold="",
-        workflow_id=workflow_id_of(job),
+        workflow_id=_next_workflow_id(job, opened),
         billed_credits=ledger.billed_credits(tx, job.id),
     )
 
 
-def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, when
-    tx: Transaction, job: Job, failed: Attempt, rules: Rules, cause: str, now: datetime
+def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, when, and if it may wait
+    tx: Transaction,
+    job: Job,
+    failed: Attempt,
+    rules: Rules,
+    cause: str,
+    now: datetime,
+    *,
+    may_wait: bool,
 ) -> str:
     """Open and reserve the attempt that tries a failed one again; empty, or the limit in the way.
 
     In the caller's transaction, together with the failure: nobody else opens a second one. The
-    reservation comes first; when it is refused nothing is opened.
+    reservation comes first. When it is refused, the job is held with the retry planned if it
+    ``may_wait``, and else nothing is opened.
     """
     earlier = jobs.attempts(tx, job.id, failed.generation)
     retry = Attempt(
@@ -140,9 +155,12 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
         is_provisional=failed.is_provisional,
     )
     refused = _reserve(tx, job, (retry,), rules, RETRY_RULE, now, in_turn=True)
+    if refused is None or may_wait:
+        jobs.add_attempt(tx, retry, RETRY_RULE, cause)
     if refused is not None:
+        if may_wait:
+            _hold(tx, job, refused, RETRY_RULE, now)
         return refused.what
-    jobs.add_attempt(tx, retry, RETRY_RULE, cause)
     reserved = f"{retry.estimated_credits} credits reserved"
     jobs.change_attempt(tx, retry.id, AttemptStatus.RESERVED, RETRY_RULE, reserved, now)
     jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import PurePath
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.clock import Clock
 from core.domain.documents import Document, ParsedDocument, page_ranges
@@ -172,7 +172,7 @@ class Jobs:
             "simulated": job.mode is Mode.MOCK,
             "provisional": job.is_provisional,
             "tier": job.options.tier,
-            **asdict(self.result(job)),
+            **_without_pictures(asdict(self.result(job))),
         }
         return json.dumps(payload, ensure_ascii=False, indent=2).encode()
 
@@ -302,6 +302,13 @@ def file_stem(job: Job, taken: set[str], *, is_marked: bool = True) -> str:
         name = f"{stem}-{number}"
     taken.add(name.lower())
     return name
+
+
+def _without_pictures(result: dict[str, Any]) -> dict[str, Any]:
+    """Where page pictures lie is of use in here only."""
+    for page in result["pages"]:
+        del page["picture_blob"]
+    return result
 
 
 def _mark(job: Job, result: ParsedDocument) -> str:

@@ -13,12 +13,12 @@ from core.errors import DocumentRefused
 from core.simulator.config import PageImage
 from core.simulator.records import SimJob
 from core.simulator.results import SECTIONS, StoredPage, joined, load, workbook
+from core.simulator.sheets import HEIGHT, WIDTH, as_jpeg, sheet
 from core.simulator.state import State
 
 __all__ = ["OUTPUTS", "Archive", "Finished", "Output"]
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_WIDTH, _HEIGHT = 935, 1210  # a letter page at 110 dpi, told before the page is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,14 @@ class Finished:
 
     @property
     def images(self) -> list[dict[str, Any]]:
-        """The page screenshots that were asked for: of PDFs, since only their pages can be drawn."""
-        if not (self.job.options.screenshots and self.page_image and self._is_pdf):
+        """The page screenshots that were asked for; of PDFs only where their pages can be drawn.
+
+        Their size is told before they are drawn.
+        """
+        can_draw = self.page_image is not None or not self._is_pdf
+        if not (self.job.options.screenshots and can_draw):
             return []
-        box = {"x": 0, "y": 0, "w": _WIDTH, "h": _HEIGHT}
+        box = {"x": 0, "y": 0, "w": WIDTH, "h": HEIGHT}
         return [
             {"index": n, "filename": f"page_{page.number}.jpg", "bbox": box, "page": page.number}
             for n, page in enumerate(self.pages)
@@ -60,15 +64,16 @@ class Finished:
     def image(self, filename: str) -> bytes | None:
         """A page screenshot as JPEG; None when there is none of that name."""
         known = {entry["filename"]: entry["page"] for entry in self.images}
-        if filename not in known or self.page_image is None:
+        if filename not in known:
             return None
+        number = known[filename]
+        if self.page_image is None or not self._is_pdf:
+            return sheet(self.document, next(p.text for p in self.pages if p.number == number))
         try:
-            png = self.page_image(self.document, known[filename])
+            png = self.page_image(self.document, number)
         except DocumentRefused:
             return None
-        out = io.BytesIO()
-        Image.open(io.BytesIO(png)).convert("RGB").save(out, "JPEG", quality=85)
-        return out.getvalue()
+        return as_jpeg(Image.open(io.BytesIO(png)))
 
     @property
     def _is_pdf(self) -> bool:

@@ -1,6 +1,5 @@
 """Sending webhooks out: one POST, to the address that was checked, redirects not followed."""
 
-import ipaddress
 import json
 import socket
 import time
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx2 as httpx
 
+from core.domain.links import is_public
 from core.errors import NotAllowed
 
 __all__ = ["Answer", "check_target", "masked", "post"]
@@ -101,7 +101,7 @@ def check_target(url: str, *, allow_private: bool) -> str:
     except (OSError, UnicodeError):
         raise NotAllowed(f"{parts.hostname} has no address.", "Correct the address.") from None
     addresses = [str(entry[4][0]) for entry in found]
-    if not allow_private and not all(_is_public(address) for address in addresses):
+    if not allow_private and not all(is_public(address) for address in addresses):
         raise NotAllowed(
             f"{parts.hostname} leads to a private address.",
             "Set PARSEDECK_DOWNSTREAM_PRIVATE=true if that is meant.",
@@ -119,12 +119,6 @@ def masked(url: str) -> str:
         return "(an address that cannot be read)"
     hidden = "/…" if parts.path.strip("/") or parts.query else ""
     return f"{parts.scheme}://{host}{port}{hidden}"
-
-
-def _is_public(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)
 
 
 def _beginning(response: httpx.Response) -> str:

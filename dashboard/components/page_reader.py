@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.console import Console
+from core.domain.documents import ParsedPage
 from core.domain.jobs import Actor
 from core.domain.links import shown_link
 from core.domain.routing import Mode
@@ -28,7 +29,7 @@ def show(view: JobView, console: Console, actor: Actor) -> None:
     page = page_strip.chosen(result.pages, view.job.mode)
     left, right = st.columns(2)
     with left:
-        _picture(view, console, page.number)
+        _picture(view, console, page)
     with right:
         made_by = engine_name(page.engine, view.job.mode)
         tier = tier_name(page.tier) or "no tier"
@@ -75,7 +76,10 @@ def _tables(view: JobView, number: int, found: list[pd.DataFrame]) -> None:
         )
 
 
-def _picture(view: JobView, console: Console, number: int) -> None:
+def _picture(view: JobView, console: Console, page: ParsedPage) -> None:
+    if page.picture_blob:
+        _vendor_s_picture(view, console, page)
+        return
     if view.document is not None and view.document.source_url:
         where = "LlamaParse fetched this document from its link; there is no copy here to show."
         st.caption(told_of(where, simulated=view.job.mode is Mode.MOCK))
@@ -86,9 +90,23 @@ def _picture(view: JobView, console: Console, number: int) -> None:
         return
     try:
         with st.container(border=True):
-            st.image(_render(console, view.document.sha256, view.document.size_bytes, number))
+            st.image(_render(console, view.document.sha256, view.document.size_bytes, page.number))
     except ConsoleError as error:
         st.caption(f"The page cannot be shown. {error.what}")
+
+
+def _vendor_s_picture(view: JobView, console: Console, page: ParsedPage) -> None:
+    try:
+        with st.container(border=True):
+            st.image(console.blobs.get(page.picture_blob))
+    except ConsoleError as error:
+        st.caption(f"The page cannot be shown. {error.what}")
+        return
+    except OSError:  # what was stored begins like a picture, and is none
+        st.caption("The page cannot be shown: its picture is damaged.")
+        return
+    made_by = "Page picture made by LlamaParse"
+    st.caption(told_of(made_by, simulated=view.job.mode is Mode.MOCK))
 
 
 @st.cache_data(ttl=600, max_entries=200, show_spinner=False)

@@ -1,12 +1,16 @@
 """An engine that takes a few minutes to write: it shouts what is in a text file."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_page_ranges
 from core.domain.money import Tier
-from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
+from core.engines.protocol import EngineJob, EngineStatus, Keep, ParseOrder
 from core.engines.registry import EngineCard
 from core.errors import UpstreamError, UpstreamKind
+
+T = TypeVar("T")
 
 __all__ = ["Toy", "toy_card"]
 
@@ -60,6 +64,13 @@ class Toy:
             if not wanted or number in wanted
         )
         return ParsedDocument(pages, _CREDITS * len(pages))
+
+    async def pictures(
+        self, vendor_job_id: str, order: ParseOrder, keep: Keep[T]
+    ) -> Mapping[int, T]:
+        """Nobody can see a shout."""
+        del vendor_job_id, order, keep
+        return {}
 
     async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
         """It exists by definition."""

@@ -29,7 +29,10 @@ from pathlib import Path
 from core.console import Console
 from core.settings import Settings
 from core.simulator import SimulatorConfig
+from core.telemetry import configure_logs
 
+# the pipe is for one word, and nobody reads the rest of it
+configure_logs(sys.stderr)
 settings = Settings.load({"data_dir": Path(sys.argv[1]), "database_url": sys.argv[2], "timeout_s": 2})
 console = Console(settings, simulator=SimulatorConfig(pending_s=1.5))
 console.run_worker()

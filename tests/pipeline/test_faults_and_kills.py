@@ -25,7 +25,10 @@ from pathlib import Path
 from core.console import Console
 from core.settings import Settings
 from core.simulator import SimulatorConfig
+from core.telemetry import configure_logs
 
+# the pipe is for one word, and nobody reads the rest of it
+configure_logs(sys.stderr)
 data_dir, url, faults, seed = sys.argv[1:]
 settings = Settings.load(
     {"data_dir": Path(data_dir), "database_url": url, "timeout_s": 2, "max_retries": 1}

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import httpx2 as httpx
 import pytest
 
 from core.console import Console
+from core.domain.budgets import Unit, Window
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
 from core.engines.llamaparse.job_failures import JOB_FAILURES, JobFailure
-from tests.factories import ALICE
+from core.pipeline.admission import release_held
+from core.pipeline.driver import SYSTEM
+from core.simulator import SimulatorConfig
+from tests.factories import ALICE, submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
 
 _SOME = [f for f in JOB_FAILURES if f.retries or f.code == "PDF_IS_BROKEN"]
@@ -57,17 +62,73 @@ def test_a_retry_by_rule_that_succeeds_completes_the_job(
     tell(make_console, Vendor(), story)
 
 
-def test_a_retry_by_rule_stays_within_the_limits(make_console: Callable[..., Console]) -> None:
-    """The reservation comes first: what would pass the limit is not sent, and the job says so."""
+def test_a_retry_by_rule_waits_for_room_under_the_limits(
+    make_console: Callable[..., Console],
+) -> None:
+    """What would pass the limit is not sent: the job is held like any other, and goes on when there is room."""
+
+    async def story(world: World) -> None:
+        world.vendor.end_as = [("FAILED", "ERROR_DURING_PROCESSING"), ("COMPLETED", "")]
+        await world.to_the_end()
+        assert len(world.vendor.requests) == 1
+        job = world.job
+        assert (job.status, job.hold) == (JobStatus.HELD, "limit")
+        assert "limit" in job.reason
+        assert "by itself" in job.next_step
+        assert [a.status for a in world.attempts] == [AttemptStatus.FAILED, AttemptStatus.PLANNED]
+        console = world.console
+        hourly = ("all", Window.HOUR, Unit.SUBMITS)
+        console.limits.change("real", hourly, "2", ALICE, "for the test")
+        assert release_held(console.store, console.rules(), SYSTEM, world.now)
+        assert world.job.workflow_id not in {"", job.workflow_id}
+        await world.to_the_end()
+        assert len(world.vendor.requests) == 2
+        assert world.job.status is JobStatus.COMPLETE
+
+    tell(make_console, Vendor(), story, hourly_request_limit=1)
+
+
+def test_a_held_retry_is_cancelled_like_anything_that_waits(
+    make_console: Callable[..., Console],
+) -> None:
+    """A person who does not want to wait ends it, and nothing more is sent or reserved."""
+
+    async def story(world: World) -> None:
+        world.vendor.end_as = [("FAILED", "ERROR_DURING_PROCESSING")] * 3
+        await world.to_the_end()
+        world.console.jobs.cancel([world.job_id], ALICE)
+        assert world.job.status is JobStatus.CANCELLED
+        assert world.attempts[-1].status is AttemptStatus.CANCELLED
+        assert len(world.vendor.requests) == 1
+
+    tell(make_console, Vendor(), story, hourly_request_limit=1)
+
+
+def test_a_held_retry_goes_on_by_itself(make_console: Callable[..., Console]) -> None:
+    """With a worker: the workflow that ended with the hold does not keep the job from being driven again."""
+    config = SimulatorConfig(faults=("partial_pages=1",), cache=False, failure_ratio=0.05)
+    console = make_console(worker=True, simulator=config, hourly_request_limit=1)
+    job_id = submitted(console, {"a.txt": b"words"}).job_ids[0]
+    wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.HELD)
+    httpx.put(f"{console.simulator_url}/__simulator/faults", json={"faults": []})
+    hourly = ("all", Window.HOUR, Unit.SUBMITS)
+    console.limits.change("mock", hourly, "2", ALICE, "room for the retry")
+    wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE)
+
+
+def test_in_hybrid_a_stand_in_does_not_wait_for_a_limit(
+    make_console: Callable[..., Console],
+) -> None:
+    """Where the local engine can stand in for what failed, it does, as it would without a retry."""
 
     async def story(world: World) -> None:
         world.vendor.end_as = [("FAILED", "ERROR_DURING_PROCESSING")] * 3
         await world.to_the_end()
         assert len(world.vendor.requests) == 1
-        assert "not tried again by rule" in world.job.next_step
-        assert "limit" in world.job.next_step
+        assert (world.job.status, world.job.is_provisional) == (JobStatus.COMPLETE, True)
+        assert "not tried again by rule" in world.attempts[0].next_step
 
-    tell(make_console, Vendor(), story, hourly_request_limit=1)
+    tell(make_console, Vendor(), story, hourly_request_limit=1, mode=Mode.HYBRID)
 
 
 def test_nothing_is_tried_again_that_a_person_asked_to_stop(

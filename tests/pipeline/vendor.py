@@ -168,7 +168,7 @@ class World:
             store=console.store,
             blobs=console.blobs,
             engine_of=lambda _mode, name: (
-                self.engine if name is EngineName.LLAMAPARSE else console.local
+                console.local if name is EngineName.LOCAL else self.engine
             ),
             webhook_of=lambda _mode: None,
             rules=console.rules,

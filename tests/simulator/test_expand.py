@@ -19,6 +19,7 @@ from core.errors import DocumentRefused, RefusalReason
 from core.simulator import SimulatorConfig, create_simulator
 from core.simulator.items import forms_of, items_of
 from core.simulator.outputs import OUTPUTS
+from core.simulator.sheets import sheet
 from tests.simulator.calls import JOBS, done, get
 from tests.simulator.cast import read_lines
 from tests.simulator.serving import Serving
@@ -142,7 +143,7 @@ def _images(url: str, job_id: str, **params: str) -> dict[str, Any]:
 
 
 def test_page_screenshots_come_when_they_are_asked_for(studio: str) -> None:
-    """One JPEG for each page of a PDF, behind a link; none unasked, and none of what is no PDF."""
+    """One JPEG for each page of a PDF, behind a link; none unasked."""
     asked = {"output_options": {"images_to_save": ["screenshot"]}}
     job_id = done(studio, b"%PDF-1\ntwo", **asked)
     images = _images(studio, job_id)
@@ -156,7 +157,23 @@ def test_page_screenshots_come_when_they_are_asked_for(studio: str) -> None:
     chosen = _images(studio, job_id, image_filenames="page_2.jpg")
     assert [image["index"] for image in chosen["images"]] == [1]
     assert _images(studio, done(studio, b"%PDF-1\nplain"))["images"] == []
-    assert _images(studio, done(studio, b"no pdf", **asked))["images"] == []
+
+
+def test_screenshots_of_what_cannot_be_drawn_say_that_they_are_simulated(
+    studio: str, tmp_path: Path
+) -> None:
+    """What is no PDF has a sheet with its text for each page, an image has itself, both marked."""
+    asked = {"output_options": {"images_to_save": ["screenshot"]}}
+    images = _images(studio, done(studio, b"no pdf\ntwo", **asked))["images"]
+    first, second = (httpx.get(image["presigned_url"]).content for image in images)
+    assert Image.open(io.BytesIO(first)).size == (935, 1210)
+    assert first != second
+    photo = tmp_path / "photo"
+    Image.new("RGB", (300, 200), "white").save(photo, "PNG")
+    itself = Image.open(io.BytesIO(sheet(photo, "")))
+    assert itself.size == (300, 200)
+    assert itself.getpixel((290, 5)) != (255, 255, 255)
+    assert itself.getpixel((290, 190)) == (255, 255, 255)
 
 
 def test_the_document_itself_is_the_pdf(studio: str) -> None:

@@ -5,10 +5,11 @@ from core.engines.llamaparse.client import LlamaParseEngine
 from core.engines.llamaparse.contact import LiveFact, Verdict
 from core.engines.llamaparse.job_failures import JobFailure, job_failure
 from core.engines.llamaparse.usage import Organization, Project, UsageRecord
-from core.engines.llamaparse.wire import SIMULATOR_HEADER
+from core.engines.llamaparse.wire import SIMULATOR_HEADER, Expand
 
 __all__ = [
     "SIMULATOR_HEADER",
+    "Expand",
     "JobFailure",
     "LiveFact",
     "LlamaParseEngine",

@@ -1,5 +1,6 @@
 """The service's answers in the words of the engine protocol."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_page_ranges
@@ -7,7 +8,7 @@ from core.engines.llamaparse.job_failures import job_failure
 from core.engines.llamaparse.wire import ATTEMPT_KEY, JobAnswer, PageAnswer, WireJob
 from core.engines.protocol import EngineJob, EngineStatus, ParseOrder
 
-__all__ = ["engine_job_of", "parsed_document_of"]
+__all__ = ["engine_job_of", "numbers_in_document", "parsed_document_of"]
 
 _MESSAGE_LIMIT = 500
 
@@ -35,10 +36,13 @@ def engine_job_of(job: WireJob) -> EngineJob:
     )
 
 
-def parsed_document_of(answer: JobAnswer, order: ParseOrder) -> ParsedDocument | None:
+def parsed_document_of(
+    answer: JobAnswer, order: ParseOrder, left_out: str = ""
+) -> ParsedDocument | None:
     """The result, pages numbered as in the document; None while the answer has none.
 
-    Where a tier makes no markdown, the text stands in for it.
+    Where a tier makes no markdown, the text stands in for it. ``left_out`` says what was not asked
+    for; the first page tells.
     """
     texts = {page.page_number: page for page in answer.text.pages} if answer.text else {}
     markdown = {page.page_number: page for page in answer.markdown.pages} if answer.markdown else {}
@@ -46,7 +50,7 @@ def parsed_document_of(answer: JobAnswer, order: ParseOrder) -> ParsedDocument |
     found = sorted(texts.keys() | markdown.keys())
     if not found:
         return None
-    numbers = _as_in_document(found, order.target_pages)
+    numbers = numbers_in_document(found, order.target_pages)
     pages = [
         replace(
             _page(
@@ -63,6 +67,8 @@ def parsed_document_of(answer: JobAnswer, order: ParseOrder) -> ParsedDocument |
     if order.max_pages and not order.target_pages and len(pages) >= order.max_pages:
         note = f"At most {order.max_pages:,} pages were ordered; the document may go on."
         pages[-1] = replace(pages[-1], notes=(note,))
+    if left_out:
+        pages[0] = replace(pages[0], notes=(left_out, *pages[0].notes))
     return ParsedDocument(tuple(pages), answer.job.credits)
 
 
@@ -92,7 +98,7 @@ def _page(
     )
 
 
-def _as_in_document(found: list[int], target_pages: str) -> dict[int, int]:
+def numbers_in_document(found: Sequence[int], target_pages: str) -> dict[int, int]:
     """Where the service counts the chosen pages from one, their numbers in the document.
 
     Which of the two it does is not documented, so both are understood.

@@ -3,64 +3,45 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 import httpx2 as httpx
 import stamina
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from core.clock import Clock
 from core.domain.speaker import told_of
+from core.engines.llamaparse.account import Account, has_proxy, timeouts
 from core.engines.llamaparse.failures import (
+    answer_too_long,
     deadline_passed,
     from_exception,
     from_response,
     malformed,
-    not_the_simulator,
 )
 from core.engines.llamaparse.upload import UploadBody
-from core.engines.llamaparse.wire import SIMULATOR_HEADER
 from core.engines.protocol import Pace
-from core.errors import SettingsError, SimulatorRefused, UpstreamError, UpstreamKind
-from core.settings import REGIONS
+from core.errors import SettingsError, UpstreamError, UpstreamKind
 
-__all__ = ["Account", "Calls", "OnCall", "Params", "Unpaced"]
+__all__ = ["LARGEST_ANSWER_BYTES", "SLOWEST_BYTES_PER_S", "Calls", "OnCall", "Params", "Unpaced"]
 
 A = TypeVar("A")
 
 OnCall = Callable[[str, str, float], object]
 Params = Mapping[str, str | int | Sequence[str]]
 
-_KEY_VARIABLE = "LLAMAPARSE_API_KEY"
-_BAD_KEY = "the key is empty or holds characters that no key has."
-_KEY_STEP = "Copy it again from LlamaCloud, without quotes or line breaks."
-_CONNECT_S = 10.0
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+"""What of an answer is read into memory at most: some thousands of pages with all their parts."""
+
+SLOWEST_BYTES_PER_S = 256 * 1024
+"""The slowest line that large documents and results are waited for."""
+
 _LONGEST_PAUSE_S = 60.0
 # Shorter than any server's: a submit on a connection that the other side is just closing would be
 # lost with an unknown outcome.
 _IDLE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Where the service is and who asks. Raises ``SettingsError`` for a key no header can carry."""
-
-    base_url: str
-    api_key: SecretStr
-    simulated: bool
-
-    def __post_init__(self) -> None:
-        """A bad key fails here, not at the first document."""
-        key = self.api_key.get_secret_value()
-        if not key.strip() or not key.isascii() or not key.isprintable():
-            raise SettingsError(_KEY_VARIABLE, _BAD_KEY, _KEY_STEP)
-
-    @property
-    def region(self) -> str:
-        """``na`` or ``eu``; empty for any other address."""
-        return next((name for name, url in REGIONS.items() if url == self.base_url), "")
+# they speak of the body as it came, which is decoded now
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 class Unpaced:
@@ -97,7 +78,7 @@ class Calls:
         self._on_call = on_call
         self._pace = pace
         self._throttled = 0
-        self._via_proxy = not account.simulated and _has_proxy(account.base_url)
+        self._via_proxy = not account.simulated and has_proxy(account.base_url)
         try:
             self._client = httpx.AsyncClient(
                 base_url=account.base_url,
@@ -119,9 +100,18 @@ class Calls:
         await self._client.aclose()
 
     async def get(
-        self, operation: str, path: str, params: Params | None = None, *, retries: int | None = None
+        self,
+        operation: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        retries: int | None = None,
+        is_large: bool = False,
     ) -> httpx.Response:
-        """A safe call, repeated while that can help: growing jittered waits, or as long as asked."""
+        """A safe call, repeated while that can help: growing jittered waits, or as long as asked.
+
+        A large answer is given time by its size.
+        """
         attempts = 1 + (self._max_retries if retries is None else retries)
         async for attempt in stamina.retry_context(
             on=_wait_before_retry,
@@ -133,17 +123,18 @@ class Calls:
         ):
             with attempt:
                 await self._take_turn()
-                return await self.get_once(operation, path, params)
+                return await self.get_once(operation, path, params, is_large=is_large)
         raise AssertionError  # the loop above returns or raises
 
     async def get_once(
-        self, operation: str, path: str, params: Params | None = None
+        self, operation: str, path: str, params: Params | None = None, *, is_large: bool = False
     ) -> httpx.Response:
         """A safe call with a turn that was taken before."""
         request = self._client.build_request(
-            "GET", path, params=dict(params or {}), timeout=self._timeouts(self._timeout_s)
+            "GET", path, params=dict(params or {}), timeout=timeouts(self._timeout_s)
         )
-        return await self._send(operation, request, self._timeout_s)
+        more_s = LARGEST_ANSWER_BYTES / SLOWEST_BYTES_PER_S if is_large else 0.0
+        return await self._send(operation, request, self._timeout_s + more_s)
 
     async def post(self, operation: str, path: str) -> httpx.Response:
         """A call without a body that is made once."""
@@ -155,7 +146,7 @@ class Calls:
 
     async def _once(self, operation: str, method: str, path: str) -> httpx.Response:
         await self._take_turn()
-        request = self._client.build_request(method, path, timeout=self._timeouts(self._timeout_s))
+        request = self._client.build_request(method, path, timeout=timeouts(self._timeout_s))
         return await self._send(operation, request, self._timeout_s)
 
     async def submit(
@@ -168,7 +159,7 @@ class Calls:
         """
         headers = {"Content-Type": "application/json"} if isinstance(body, str) else body.headers
         request = self._client.build_request(
-            "POST", path, content=body, headers=headers, timeout=self._timeouts(deadline_s)
+            "POST", path, content=body, headers=headers, timeout=timeouts(deadline_s)
         )
         return await self._send("submit", request, deadline_s, is_submit=True, hidden=(secret,))
 
@@ -227,7 +218,7 @@ class Calls:
     ) -> httpx.Response:
         try:
             async with asyncio.timeout(deadline_s):
-                response = await self._client.send(request)
+                response = await self._whole(request, is_submit=is_submit)
         except TimeoutError:
             raise deadline_passed(is_submit=is_submit) from None
         except (
@@ -239,7 +230,7 @@ class Calls:
             raise from_exception(
                 error, self._clock(), is_submit=is_submit, via_proxy=self._via_proxy
             ) from error
-        self._check_identity(response)
+        self._account.check_identity(response)
         if not response.is_success:
             keys = (*hidden, self._account.api_key.get_secret_value())
             raise from_response(
@@ -251,15 +242,21 @@ class Calls:
             )
         return response
 
-    def _check_identity(self, response: httpx.Response) -> None:
-        is_simulator = SIMULATOR_HEADER in response.headers
-        if is_simulator and not self._account.simulated:
-            raise SimulatorRefused
-        if self._account.simulated and not is_simulator:
-            raise not_the_simulator()
-
-    def _timeouts(self, deadline_s: float) -> httpx.Timeout:
-        return httpx.Timeout(deadline_s, connect=min(_CONNECT_S, deadline_s), pool=deadline_s)
+    async def _whole(self, request: httpx.Request, *, is_submit: bool) -> httpx.Response:
+        """The answer with its body, which is not read past what fits into memory."""
+        answer = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > LARGEST_ANSWER_BYTES:
+                    raise answer_too_long(LARGEST_ANSWER_BYTES, is_submit=is_submit)
+        finally:
+            await answer.aclose()
+        headers = [(k, v) for k, v in answer.headers.multi_items() if k not in _OF_THE_WIRE]
+        return httpx.Response(
+            answer.status_code, headers=headers, content=bytes(body), request=request
+        )
 
     def read(
         self, adapter: TypeAdapter[A], response: httpx.Response, *, is_submit: bool = False
@@ -270,11 +267,6 @@ class Calls:
         except ValidationError:
             # without the cause: it would repeat the body
             raise self.named(malformed(response, is_submit=is_submit)) from None
-
-
-def _has_proxy(base_url: str) -> bool:
-    address, known = httpx.URL(base_url), getproxies()
-    return bool({address.scheme, "all"} & known.keys()) and not proxy_bypass(address.host)
 
 
 def _bad_proxy(error: Exception) -> SettingsError:

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx2 as httpx
@@ -14,10 +15,17 @@ from pydantic import SecretStr, TypeAdapter
 from core.clock import Clock, utc_now
 from core.domain.documents import EngineName, ParsedDocument
 from core.domain.money import Tier
-from core.engines.llamaparse.answers import engine_job_of, parsed_document_of
-from core.engines.llamaparse.calls import Account, Calls, OnCall, Params, Unpaced
+from core.engines.llamaparse.account import Account
+from core.engines.llamaparse.answers import (
+    engine_job_of,
+    numbers_in_document,
+    parsed_document_of,
+)
+from core.engines.llamaparse.calls import SLOWEST_BYTES_PER_S, Calls, OnCall, Params, Unpaced
 from core.engines.llamaparse.contact import LiveFact, wire_facts
 from core.engines.llamaparse.failures import malformed, result_missing, sent_too_late
+from core.engines.llamaparse.links import Links, Resolve, addresses_of
+from core.engines.llamaparse.results import JOBS, Results, path_of
 from core.engines.llamaparse.upload import UploadBody
 from core.engines.llamaparse.usage import (
     Organization,
@@ -28,27 +36,26 @@ from core.engines.llamaparse.usage import (
     usage,
 )
 from core.engines.llamaparse.wire import (
+    Expand,
     JobAnswer,
     JobList,
     VersionList,
     WireJob,
     configuration_of,
 )
-from core.engines.protocol import EngineJob, EngineStatus, Pace, ParseOrder
+from core.engines.protocol import EngineJob, EngineStatus, Keep, Pace, ParseOrder
 from core.errors import UpstreamError, UpstreamKind
 
 __all__ = ["LlamaParseEngine"]
 
-_JOBS = "/api/v2/parse"
-_SLOWEST_UPLOAD_BYTES_PER_S = 256 * 1024
 # A clock of ours that was a day off for a while must not hide a job that was taken.
 _CLOCKS_DIFFER_BY = timedelta(days=1)
 _VERSIONS_LAST_S = 3600.0
 _JOB_ANSWER = TypeAdapter(JobAnswer)
 _JOB_LIST = TypeAdapter(JobList)
 _VERSION_LIST = TypeAdapter(VersionList)
-_TEXT_ONLY = ("text", "usage")
-_WITH_MARKDOWN = ("markdown", "text", "items", "usage")
+
+T = TypeVar("T")
 
 
 def _ignore(_operation: str, _outcome: str, _seconds: float) -> None:
@@ -80,6 +87,7 @@ class LlamaParseEngine:
         clock: Clock = utc_now,
         on_call: OnCall = _ignore,
         pace: Pace | None = None,
+        resolve: Resolve = addresses_of,
     ) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
@@ -87,8 +95,9 @@ class LlamaParseEngine:
         self._retry_pause_s = retry_pause_s
         self._versions: dict[str, str] = {}
         self._versions_until: float | None = None
+        account = Account(base_url, api_key, simulated)
         self._calls = Calls(
-            Account(base_url, api_key, simulated),
+            account,
             timeout_s=timeout_s,
             max_retries=max_retries,
             retry_pause_s=retry_pause_s,
@@ -97,10 +106,16 @@ class LlamaParseEngine:
             on_call=on_call,
             pace=pace or Unpaced(),
         )
+        self._links = Links(
+            account, timeout_s=timeout_s, transport=transport, resolve=resolve, clock=clock
+        )
+        self._results = Results(
+            self._calls, self._links, retries=max_retries, pause_s=retry_pause_s
+        )
 
     def submit_deadline_s(self, size_bytes: int) -> float:
         """How long a submit of that size may take; after that it can no longer arrive."""
-        return self._timeout_s + size_bytes / _SLOWEST_UPLOAD_BYTES_PER_S
+        return self._timeout_s + size_bytes / SLOWEST_BYTES_PER_S
 
     def known_version(self, tier: Tier) -> str | None:
         """What ``latest`` means for this tier now; None once that was asked an hour ago.
@@ -123,7 +138,7 @@ class LlamaParseEngine:
 
     async def _latest_versions(self) -> dict[str, str]:
         try:
-            response = await self._calls.get_once("versions", f"{_JOBS}/versions")
+            response = await self._calls.get_once("versions", f"{JOBS}/versions")
             return self._calls.read(_VERSION_LIST, response).latest
         except UpstreamError as error:
             # A service without this route has shown all the same that it is not the simulator.
@@ -148,27 +163,27 @@ class LlamaParseEngine:
         configuration = configuration_of(order).model_dump_json(exclude_none=True)
         secret = order.webhook.secret if order.webhook else ""
         if order.content is None:
-            response = await self._calls.submit(_JOBS, configuration, self._timeout_s, secret)
+            response = await self._calls.submit(JOBS, configuration, self._timeout_s, secret)
         else:
             body = UploadBody(configuration, order.name, order.media_type, order.content)
             deadline_s = self.submit_deadline_s(order.content.size_bytes)
-            response = await self._calls.submit(f"{_JOBS}/upload", body, deadline_s, secret)
+            response = await self._calls.submit(f"{JOBS}/upload", body, deadline_s, secret)
         return self._job(self._calls.read(_JOB_ANSWER, response, is_submit=True).job)
 
     async def status(self, vendor_job_id: str) -> EngineJob:
         """What the service says now; ``credits`` stays None until it has billed the job."""
-        response = await self._calls.get("status", _path(vendor_job_id), {"expand": ["usage"]})
+        response = await self._calls.get("status", path_of(vendor_job_id), {"expand": ["usage"]})
         return self._job(self._calls.read(_JOB_ANSWER, response).job)
 
     async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
         """What the service says now, with the result when it has one: a turn saved for each job."""
-        answer = await self._result(vendor_job_id, order.tier)
+        answer, left_out = await self._results.pages(vendor_job_id, order.tier)
         if answer is None:
             return await self.status(vendor_job_id)
         job = self._job(answer.job)
         if job.status is not EngineStatus.COMPLETED:
             return job
-        return replace(job, result=self._document(answer, order))
+        return replace(job, result=self._document(answer, order, left_out))
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """The result of a completed job; asked for again while the service has none yet.
@@ -178,14 +193,33 @@ class LlamaParseEngine:
         for attempt in range(self._max_retries + 1):
             if attempt:
                 await asyncio.sleep(self._retry_pause_s * 2 ** (attempt - 1))
-            answer = await self._result(vendor_job_id, order.tier)
+            answer, left_out = await self._results.pages(vendor_job_id, order.tier)
             if answer is None:
                 continue
-            document = self._document(answer, order)
+            document = self._document(answer, order, left_out)
             if document is not None:
                 return document
             self._refuse_unfinished(self._job(answer.job))
         raise self._calls.named(result_missing())
+
+    async def get(self, vendor_job_id: str, *expand: Expand) -> JobAnswer:
+        """The job as the service describes it, with what is expanded. Raises ``UpstreamError``."""
+        return await self._results.ask(vendor_job_id, *expand)
+
+    async def download(self, vendor_job_id: str, what: Expand, keep: Keep[T]) -> T | None:
+        """One output behind a link (an ``Expand`` that ends in ``LINK``), in chunks, without the key.
+
+        None when the job has none. A link that expired is asked for anew. Raises ``UpstreamError``.
+        """
+        return await self._results.download(vendor_job_id, what, keep)
+
+    async def pictures(
+        self, vendor_job_id: str, order: ParseOrder, keep: Keep[T]
+    ) -> Mapping[int, T]:
+        """What ``keep`` made of each page's screenshot, by the page's number in the document."""
+        found = await self._results.pictures(vendor_job_id, keep)
+        numbers = numbers_in_document(sorted(found), order.target_pages)
+        return {numbers[number]: made for number, made in found.items()}
 
     async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
         """The job that carries this attempt's id among all created since then.
@@ -203,7 +237,7 @@ class LlamaParseEngine:
     async def cancel(self, vendor_job_id: str) -> EngineJob:
         """Ask for a stop; for a job that has ended already, how it ended."""
         try:
-            response = await self._calls.post("cancel", f"{_path(vendor_job_id)}/cancel")
+            response = await self._calls.post("cancel", f"{path_of(vendor_job_id)}/cancel")
         except UpstreamError as error:
             # Which of the two a job that has ended is refused with, is not documented.
             if error.kind not in {UpstreamKind.CONFLICT, UpstreamKind.INVALID}:
@@ -216,12 +250,12 @@ class LlamaParseEngine:
 
     async def delete(self, vendor_job_id: str) -> None:
         """Have the service forget an ended job and its result. Raises ``UpstreamError``."""
-        await self._calls.delete("delete", _path(vendor_job_id))
+        await self._calls.delete("delete", path_of(vendor_job_id))
 
     async def probe(self) -> float:
         """Seconds that a cheap call with the key takes; made once. Raises ``UpstreamError``."""
         began = time.perf_counter()
-        await self._calls.get("probe", _JOBS, {"page_size": 1}, retries=0)
+        await self._calls.get("probe", JOBS, {"page_size": 1}, retries=0)
         return time.perf_counter() - began
 
     async def organizations(self) -> tuple[Organization, ...]:
@@ -245,13 +279,16 @@ class LlamaParseEngine:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._calls.close()
+        await self._links.close()
 
     def _job(self, job: WireJob) -> EngineJob:
         said, told = engine_job_of(job), self._calls.told
         return replace(said, error_message=told(said.error_message), next_step=told(said.next_step))
 
-    def _document(self, answer: JobAnswer, order: ParseOrder) -> ParsedDocument | None:
-        found = parsed_document_of(answer, order)
+    def _document(
+        self, answer: JobAnswer, order: ParseOrder, left_out: str
+    ) -> ParsedDocument | None:
+        found = parsed_document_of(answer, order, left_out)
         if found is None:
             return None
         told = self._calls.told
@@ -270,32 +307,11 @@ class LlamaParseEngine:
             "Open the job to see where it stands.",
         )
 
-    async def _result(self, vendor_job_id: str, tier: Tier) -> JobAnswer | None:
-        sections = _TEXT_ONLY if tier is Tier.FAST else _WITH_MARKDOWN
-        try:
-            return await self._expanded(vendor_job_id, sections)
-        except UpstreamError as error:
-            if (
-                error.kind is UpstreamKind.INVALID
-                and "markdown expansion" in error.vendor_message.lower()
-            ):
-                return await self._expanded(vendor_job_id, _TEXT_ONLY)
-            if (
-                error.kind is UpstreamKind.NOT_FOUND
-                and "result not found" in error.vendor_message.lower()
-            ):
-                return None
-            raise
-
-    async def _expanded(self, vendor_job_id: str, sections: tuple[str, ...]) -> JobAnswer:
-        response = await self._calls.get("fetch", _path(vendor_job_id), {"expand": sections})
-        return self._calls.read(_JOB_ANSWER, response)
-
     async def _listing(self, since: datetime) -> AsyncGenerator[JobList, None]:
         params: Params = {"created_at_on_or_after": since.isoformat(), "page_size": 100}
         seen: set[str] = set()
         while True:
-            response = await self._calls.get("list", _JOBS, params)
+            response = await self._calls.get("list", JOBS, params)
             page = self._calls.read(_JOB_LIST, response)
             yield page
             if not page.next_page_token:
@@ -304,7 +320,3 @@ class LlamaParseEngine:
                 raise self._calls.named(malformed(response))
             seen.add(page.next_page_token)
             params = {**params, "page_token": page.next_page_token}
-
-
-def _path(vendor_job_id: str) -> str:
-    return f"{_JOBS}/{quote(vendor_job_id, safe='')}"

@@ -13,6 +13,7 @@ import httpx2 as httpx
 from core.errors import UpstreamError, UpstreamKind
 
 __all__ = [
+    "answer_too_long",
     "deadline_passed",
     "from_exception",
     "from_response",
@@ -266,6 +267,16 @@ def result_missing() -> UpstreamError:
         _K.RESULT_MISSING,
         "LlamaParse says that the job is completed, but has no result for it.",
         "Retry it: it is then parsed anew, past LlamaParse's cache, and paid for once more.",
+    )
+
+
+def answer_too_long(at_most_bytes: int, *, is_submit: bool = False) -> UpstreamError:
+    """An answer that would not fit into memory, so it was not read to its end."""
+    return UpstreamError(
+        _K.TOO_LARGE,
+        f"LlamaParse's answer is larger than {at_most_bytes // 1024 // 1024} MB, so it was not read.",
+        "The result stays at LlamaParse. Parse the document in parts, by page ranges.",
+        outcome_unknown=is_submit,
     )
 
 

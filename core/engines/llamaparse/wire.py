@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import (
@@ -20,8 +21,11 @@ from core.engines.protocol import EngineStatus, ParseOrder
 __all__ = [
     "ATTEMPT_KEY",
     "SIMULATOR_HEADER",
+    "Expand",
+    "ImageLink",
     "JobAnswer",
     "JobList",
+    "OutputLink",
     "PageAnswer",
     "ParseConfiguration",
     "VersionList",
@@ -31,6 +35,35 @@ __all__ = [
 
 ATTEMPT_KEY = "parsedeck_attempt"
 SIMULATOR_HEADER = "X-Parsedeck-Simulator"
+
+
+class Expand(StrEnum):
+    """What an answer about a job can hold besides the job (fact sheet 1.2)."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    ITEMS = "items"
+    METADATA = "metadata"
+    FORMS = "forms"
+    TEXT_FULL = "text_full"
+    MARKDOWN_FULL = "markdown_full"
+    JOB_METADATA = "job_metadata"
+    USAGE = "usage"
+
+    TEXT_LINK = "text_content_metadata"
+    MARKDOWN_LINK = "markdown_content_metadata"
+    ITEMS_LINK = "items_content_metadata"
+    METADATA_LINK = "metadata_content_metadata"
+    FORMS_LINK = "forms_content_metadata"
+    TEXT_FULL_LINK = "text_full_content_metadata"
+    MARKDOWN_FULL_LINK = "markdown_full_content_metadata"
+    RAW_WORDS_LINK = "raw_words_content_metadata"
+    XLSX_LINK = "xlsx_content_metadata"
+    OUTPUT_PDF_LINK = "output_pdf_content_metadata"
+    STRIPPED_MARKDOWN_LINK = "stripped_markdown_content_metadata"
+    CONCATENATED_STRIPPED_MARKDOWN_LINK = "concatenated_stripped_markdown_content_metadata"
+    IMAGES_LINK = "images_content_metadata"
+
 
 _GIVE_UP_BEFORE_S = 60
 # The documentation says 1,800 s and the OpenAPI document 7,200 s: the smaller one suits both.
@@ -64,6 +97,14 @@ def _text(value: object) -> str:
 
 def _mapping_or_none(value: object) -> object:
     return value if isinstance(value, Mapping) else None
+
+
+def _size_or_none(value: object) -> object:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _is_not_false(value: object) -> bool:
+    return value is not False
 
 
 def _objects(value: object) -> object:
@@ -118,6 +159,12 @@ class ProcessingControl(_Request):
     timeouts: Timeouts
 
 
+class OutputOptions(_Request):
+    """What is made besides text and markdown."""
+
+    images_to_save: tuple[str, ...]
+
+
 class ParseConfiguration(_Request):
     """The ``configuration`` part of an upload, or with ``source_url`` the whole body; None is left out."""
 
@@ -126,6 +173,7 @@ class ParseConfiguration(_Request):
     source_url: str | None = None
     page_ranges: PageRanges | None = None
     disable_cache: bool | None = None
+    output_options: OutputOptions | None = None
     processing_control: ProcessingControl | None = None
     user_metadata: dict[str, str]
     webhook_configurations: list[WebhookConfiguration] | None = None
@@ -175,6 +223,26 @@ class _Section(_Answer):
     pages: list[PageAnswer] = Field(default_factory=list)
 
 
+class OutputLink(_Answer):
+    """Where an output can be fetched from for a while; whoever has the address may."""
+
+    size_bytes: Annotated[int | None, BeforeValidator(_size_or_none)] = None
+    exists: Annotated[bool, BeforeValidator(_is_not_false)] = True
+    presigned_url: _Text = Field(default="", repr=False)
+
+
+class ImageLink(OutputLink):
+    """An image of a job; a ``category`` of ``screenshot`` is a picture of a whole page."""
+
+    index: Annotated[int | None, BeforeValidator(_size_or_none)] = None
+    filename: _Text = ""
+    category: _Text = ""
+
+
+class _Images(_Answer):
+    images: Annotated[list[ImageLink], BeforeValidator(_objects)] = Field(default_factory=list)
+
+
 class JobAnswer(_Answer):
     """The answer about one job, with what was expanded; the job may stand alone or under ``job``."""
 
@@ -182,6 +250,21 @@ class JobAnswer(_Answer):
     markdown: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
     text: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
     items: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
+    metadata: Annotated[dict[str, Any] | None, BeforeValidator(_mapping_or_none)] = None
+    forms: Annotated[dict[str, Any] | None, BeforeValidator(_mapping_or_none)] = None
+    text_full: _Text = ""
+    markdown_full: _Text = ""
+    job_metadata: Annotated[dict[str, Any] | None, BeforeValidator(_mapping_or_none)] = None
+    outputs: Annotated[
+        dict[str, OutputLink] | None,
+        BeforeValidator(_mapping_or_none),
+        Field(validation_alias="result_content_metadata"),
+    ] = None
+    images: Annotated[
+        _Images | None,
+        BeforeValidator(_mapping_or_none),
+        Field(validation_alias="images_content_metadata"),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -220,6 +303,7 @@ def configuration_of(order: ParseOrder) -> ParseConfiguration:
         source_url=order.source_url or None,
         page_ranges=pages,
         disable_cache=order.disable_cache or None,
+        output_options=OutputOptions(images_to_save=("screenshot",)) if order.screenshots else None,
         processing_control=_control(order),
         user_metadata={ATTEMPT_KEY: order.attempt_id},
         webhook_configurations=webhooks,

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.domain.jobs import Actor, Attempt, AttemptStatus, Job
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, newest_tries
+from core.domain.routing import Mode
 from core.errors import UpstreamError, UpstreamKind
 from core.pipeline.admission import open_retry
 from core.pipeline.driving import billing, events, timing, upstream
@@ -42,6 +43,11 @@ async def fail(  # noqa: PLR0913 - what failed, why, what to do, what of the mon
 
     What was called off and never reached the vendor did not fail: it is cancelled.
     """
+    is_stood_in_for = (
+        retries > 0
+        and job.mode is Mode.HYBRID
+        and await asyncio.to_thread(ctx.resources.stands_in, job)
+    )
 
     def write() -> bool:
         now = ctx.resources.clock()
@@ -69,7 +75,9 @@ async def fail(  # noqa: PLR0913 - what failed, why, what to do, what of the mon
             # what a vendor job cost is settled when the vendor says so, also when it failed
             if release and attempt.vendor_job_id is None:
                 billing.settle(ctx, tx, job, attempt, 0, now)
-            return ended is not None and _try_again(ctx, tx, ended, retries, now)
+            return ended is not None and _try_again(
+                ctx, tx, ended, retries, now, may_wait=not is_stood_in_for
+            )
 
     tried_again = await asyncio.to_thread(write)
     ctx.log.warning("attempt failed", kind=str(kind), tried_again=tried_again)
@@ -99,16 +107,32 @@ def call_off(  # noqa: PLR0913 - a transition is before, after, who and when
         billing.settle(ctx, tx, job, attempt, 0, now)
 
 
-def _try_again(ctx: Context, tx: Transaction, failed: Attempt, retries: int, now: datetime) -> bool:
-    """By rule, a new attempt with an intent of its own: as often as the failure is worth it."""
+def _try_again(  # noqa: PLR0913 - what failed, how often it is worth it, when, and if it may wait
+    ctx: Context,
+    tx: Transaction,
+    failed: Attempt,
+    retries: int,
+    now: datetime,
+    *,
+    may_wait: bool,
+) -> bool:
+    """By rule, a new attempt with an intent of its own: as often as the failure is worth it.
+
+    Over a limit the job is held with it, unless something else of the job would wait too: a result
+    that is there already, another attempt, or a stand-in that is free.
+    """
     job = jobs.job(tx, failed.job_id)
-    count = _tries_before(jobs.attempts(tx, job.id, failed.generation), failed) + 1
+    attempts = jobs.attempts(tx, job.id, failed.generation)
+    count = _tries_before(attempts, failed) + 1
     if count > retries or failed.generation != job.generation or job.status.is_final:
         return False
     if failed.is_called_off:
         return False
     cause = f"retry {count} of {retries} by rule, after: {failed.error_kind}"
-    refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now)
+    may_wait = may_wait and not job.result_blob and len(newest_tries(attempts)) == 1
+    refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now, may_wait=may_wait)
+    if refusal and may_wait:
+        return False
     if refusal:
         step = f"It was not tried again by rule: {refusal} Retry it when the limit allows."
         jobs.update_attempt(tx, failed.id, next_step=step)

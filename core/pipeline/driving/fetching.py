@@ -1,9 +1,11 @@
 """Fetching: the result comes into the blob store, then the attempt is done."""
 
 import asyncio
+from dataclasses import replace
 
-from core.domain.documents import EngineName, ParsedDocument
+from core.domain.documents import EngineName, ParsedDocument, page_ranges
 from core.domain.jobs import Attempt, AttemptStatus, Job
+from core.engines.protocol import ParseOrder
 from core.errors import ConsoleError, UpstreamError, UpstreamKind
 from core.pipeline.driving import billing, ending, timing, upstream
 from core.pipeline.driving.context import SYSTEM, Context
@@ -12,7 +14,7 @@ from core.pipeline.results import dump
 from core.pipeline.stand_ins import as_provisional
 from core.store import jobs
 
-__all__ = ["fetch", "keep"]
+__all__ = ["fetch", "keep_with_pictures"]
 
 
 async def fetch(ctx: Context, job: Job, attempt: Attempt) -> float | None:
@@ -30,8 +32,44 @@ async def fetch(ctx: Context, job: Job, attempt: Attempt) -> float | None:
             return await ending.refused(ctx, job, attempt, error)
         except ConsoleError as error:
             return await ending.fail(ctx, job, attempt, "document", error.what, error.next_step)
-        await asyncio.to_thread(keep, ctx, job, attempt, result)
+        await keep_with_pictures(ctx, job, attempt, result, order)
     return timing.NO_MORE
+
+
+async def keep_with_pictures(
+    ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument, order: ParseOrder
+) -> None:
+    """Store the result and what there is of page pictures; without them it is a result all the same."""
+    if order.screenshots:
+        result = await _with_pictures(ctx, job, attempt, result, order)
+    await asyncio.to_thread(keep, ctx, job, attempt, result)
+
+
+async def _with_pictures(
+    ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument, order: ParseOrder
+) -> ParsedDocument:
+    engine = ctx.resources.engine_of(job.mode, attempt.engine)
+    store, found, why = ctx.resources.blobs.put_stream, dict[int, str](), "they did not come"
+    try:
+        found.update(await engine.pictures(attempt.vendor_job_id or "", order, store))
+    except ConsoleError as error:
+        why = error.what
+    missing = [page.number for page in result.pages if page.number not in found]
+    if missing:
+        words = f"no picture of page {page_ranges(missing)}: {why}"
+        await asyncio.to_thread(_note, ctx, job, attempt, words)
+    return replace(
+        result,
+        pages=tuple(replace(p, picture_blob=found.get(p.number, "")) for p in result.pages),
+    )
+
+
+def _note(ctx: Context, job: Job, attempt: Attempt, words: str) -> None:
+    now = ctx.resources.clock()
+    with ctx.resources.store.write() as tx:
+        jobs.note(
+            tx, job.id, "attempt", "no page pictures", SYSTEM, words, now, attempt_id=attempt.id
+        )
 
 
 def keep(ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument) -> None:

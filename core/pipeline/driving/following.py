@@ -3,7 +3,6 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from core.domain.documents import ParsedDocument
 from core.domain.jobs import Attempt, AttemptStatus, Job
 from core.engines.protocol import EngineJob, EngineStatus
 from core.errors import UpstreamError, UpstreamKind
@@ -34,6 +33,11 @@ async def check(ctx: Context, job: Job, attempt: Attempt) -> float | None:
             await asyncio.to_thread(upstream.not_asked, ctx, job, attempt, error)
             return error.retry_after_s or min(60.0, 5.0 * (attempt.polls + 1))
         return await ending.refused(ctx, job, attempt, error)
+    if said.status is EngineStatus.COMPLETED and said.result is not None:
+        await asyncio.to_thread(follow, ctx, job, attempt, AttemptStatus.FETCHING, "completed")
+        async with ctx.busy:
+            await fetching.keep_with_pictures(ctx, job, attempt, said.result, order)
+        return timing.NO_MORE
     return await _said(ctx, job, attempt, said)
 
 
@@ -46,7 +50,8 @@ def _is_new(ctx: Context, attempt: Attempt, error: UpstreamError) -> bool:
 async def _said(ctx: Context, job: Job, attempt: Attempt, said: EngineJob) -> float | None:
     match said.status:
         case EngineStatus.COMPLETED:
-            return await asyncio.to_thread(_completed, ctx, job, attempt, said.result)
+            await asyncio.to_thread(follow, ctx, job, attempt, AttemptStatus.FETCHING, "completed")
+            return 0.0
         case EngineStatus.CANCELLED:
             if attempt.cancel_requested_by == ending.DEADLINE_RULE:
                 return await _overdue(ctx, job, attempt)
@@ -91,16 +96,6 @@ def _still_running(
         )
         jobs.update_job(tx, job.id, reason="", next_step="")
         events.apply(ctx, tx, job, attempt, f"asked: {said.status.value}")
-
-
-def _completed(
-    ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument | None
-) -> float | None:
-    follow(ctx, job, attempt, AttemptStatus.FETCHING, "completed")
-    if result is None:
-        return 0.0
-    fetching.keep(ctx, job, attempt, result)
-    return timing.NO_MORE
 
 
 def follow(ctx: Context, job: Job, attempt: Attempt, after: AttemptStatus, answer: str) -> None:

@@ -35,6 +35,7 @@ def order_of(ctx: Context, job: Job, attempt: Attempt, version: str = "") -> Par
         else None,
         deadline_s=timing.DEADLINE.total_seconds(),
         disable_cache=job.options.disable_cache,
+        screenshots=attempt.engine is EngineName.LLAMAPARSE and document.needs_screenshots,
         webhook=ctx.resources.webhook_of(job.mode)
         if attempt.engine is EngineName.LLAMAPARSE
         else None,

@@ -1,6 +1,6 @@
 """What the pipeline is given to work with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ class Blobs(Protocol):
 
     def put(self, data: bytes) -> str:
         """Store bytes, answer their SHA-256."""
+
+    async def put_stream(self, chunks: AsyncIterator[bytes]) -> str:
+        """Store what comes in chunks, answer its SHA-256."""
 
     def get(self, sha256: str) -> bytes:
         """The bytes again."""

@@ -84,6 +84,7 @@ def test_what_a_submit_sends() -> None:
         disable_cache=True,
         webhook=WebhookTarget("https://x/h", "s"),
     )
+    order = replace(order, screenshots=True)
     job = _run(lambda engine: engine.submit(order), handle)
     assert job.vendor_job_id == "pjb-1"
     assert [request.url.path for request in seen] == [
@@ -100,6 +101,7 @@ def test_what_a_submit_sends() -> None:
         "version": "latest",
         "page_ranges": {"target_pages": "1,3-4"},
         "disable_cache": True,
+        "output_options": {"images_to_save": ["screenshot"]},
         "user_metadata": {"parsedeck_attempt": "att-1"},
         "webhook_configurations": [
             {
