@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bench.client import peak_mb, reset_peak
+from bench.contenders import peak_mb, reset_peak
 from core.blobs import Blobs
 from core.domain.money import Tier
 from core.engines.llamaparse import Expand, LlamaParseEngine

@@ -61,18 +61,26 @@ class Links:
         self._timeout_s = timeout_s
         self._resolve = resolve
         self._clock = clock
-        # without a key, and without the cookies of another
-        self._client = httpx.AsyncClient(
-            headers={"Accept": "*/*", "Accept-Encoding": "identity"},
-            transport=transport,
-            trust_env=not account.simulated,
-            limits=httpx.Limits(max_connections=8, keepalive_expiry=2.0),
-            follow_redirects=False,
-        )
+        self._transport = transport
+        self._made: httpx.AsyncClient | None = None
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        """Without a key; made for the first link, for most jobs have none to follow."""
+        if self._made is None:
+            self._made = httpx.AsyncClient(
+                headers={"Accept": "*/*", "Accept-Encoding": "identity"},
+                transport=self._transport,
+                trust_env=not self._account.simulated,
+                limits=httpx.Limits(max_connections=8, keepalive_expiry=2.0),
+                follow_redirects=False,
+            )
+        return self._made
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._client.aclose()
+        if self._made is not None:
+            await self._made.aclose()
 
     async def follow(self, link: OutputLink, keep: Keep[T], at_most_bytes: int) -> T:
         """Hand the bytes to ``keep`` as they come; what it answers.
