@@ -187,7 +187,6 @@ def _outage(folder: Path) -> Iterator[dict[str, object]]:
                     "base_url": service.url,
                     "mode": "real",
                     "max_retries": 0,
-                    "health_interval_s": 5,
                     "requests_per_minute": 600,
                 }
             )
@@ -217,7 +216,7 @@ def _outage_of(console: Console, switches: Switches) -> Iterator[dict[str, objec
     began = time.perf_counter()
     _press(console, "during.txt")
     _until(lambda: console.health.look().breaker.state is not BreakerState.CLOSED)
-    yield _seconds("from an outage to an open breaker, a probe every 5 s and one document", began)
+    yield _seconds("from an outage to an open breaker, a probe every 30 s and one document", began)
     _until(lambda: console.jobs.counts().get(JobStatus.HELD, 0) == 1)
     switches.status = 0
     began = time.perf_counter()
