@@ -4,7 +4,14 @@ import io
 import zlib
 from collections.abc import Sequence
 
-__all__ = ["pdf_of_images", "pdf_of_text", "sample_documents", "scan_of"]
+__all__ = [
+    "pdf_of_drawings",
+    "pdf_of_images",
+    "pdf_of_text",
+    "sample_documents",
+    "scan_of",
+    "written",
+]
 
 _WIDTH, _HEIGHT = 612, 792
 _LINE_CHARS = 78
@@ -21,18 +28,25 @@ def sample_documents() -> dict[str, bytes]:
 
 def pdf_of_text(pages: Sequence[str]) -> bytes:
     """A PDF with a text layer; the first line of each page is a heading."""
-    streams = []
+    drawings = []
     for page in pages:
         head, *rest = page.strip().splitlines()
-        lines = [f"BT /F1 20 Tf 60 720 Td ({_escaped(head)}) Tj ET"]
         wrapped = [part for line in rest for part in _wrapped(line)]
-        lines += [
-            f"BT /F1 11 Tf 60 {690 - 16 * n} Td ({_escaped(text)}) Tj ET"
-            for n, text in enumerate(wrapped)
-        ]
-        streams.append("\n".join(lines).encode("latin-1", "replace"))
+        lines = [written(60, 690 - 16 * n, text) for n, text in enumerate(wrapped)]
+        drawings.append("\n".join([written(60, 720, head, 20), *lines]))
+    return pdf_of_drawings(drawings)
+
+
+def pdf_of_drawings(pages: Sequence[str]) -> bytes:
+    """A PDF whose pages are drawn by these content streams; ``/F1`` is Helvetica, the unit a point."""
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
+    streams = [page.encode("latin-1", "replace") for page in pages]
     return _pdf([(stream, b"/Font << /F1 %d 0 R >>", font) for stream in streams])
+
+
+def written(x: float, y: float, text: str, size: int = 11) -> str:
+    """The part of a content stream that writes a line of text from this point on, from the lower left."""
+    return f"BT /F1 {size} Tf {x} {y} Td ({_escaped(text)}) Tj ET"
 
 
 def pdf_of_images(images: Sequence[tuple[int, int, bytes]]) -> bytes:

@@ -28,7 +28,7 @@ class Switches:
 
     ``status`` refuses calls, only submits where ``submits_only``; ``retry_after_s`` goes with a refusal;
     ``late_s`` delays every answer. ``asked`` notes when each call came (monotonic seconds) and whether it
-    was a submit.
+    was a submit; ``troubled`` counts those that were refused or delayed.
     """
 
     status: int = 0
@@ -36,6 +36,7 @@ class Switches:
     retry_after_s: int | None = None
     late_s: float = 0.0
     asked: list[tuple[float, bool]] = field(default_factory=list)
+    troubled: int = 0
 
     def submits(self) -> list[float]:
         """When documents came in."""
@@ -54,8 +55,10 @@ class _Unmarked:
         now = self._switches
         is_submit = scope["path"].endswith("/upload")
         now.asked.append((time.monotonic(), is_submit))
+        is_refused = bool(now.status and (is_submit or not now.submits_only))
+        now.troubled += is_refused or now.late_s > 0
         await asyncio.sleep(now.late_s)
-        if now.status and (is_submit or not now.submits_only):
+        if is_refused:
             headers = {"Retry-After": str(now.retry_after_s)} if now.retry_after_s else None
             detail = _WORDS.get(now.status, "Refused")
             while (await receive()).get("more_body"):

@@ -3,6 +3,7 @@
 The rules are those of Envoy's outlier detection and of resilience4j: so many failures in a row, or a share
 of failures or of slow calls among enough of them, open it; after a time that grows with each opening in
 a row a few trials are let through, and they decide. A refused key and an empty account open it at once.
+As with Envoy's active health checks, a probe that works after probes that failed ends the time early.
 """
 
 from collections.abc import Iterable, Sequence
@@ -81,6 +82,7 @@ _AT_ONCE = {
     Signal.QUOTA: (OpenReason.QUOTA, "{} has no credits left for this key (402)."),
     Signal.ADDRESS: (OpenReason.ADDRESS, "The address of {} leads to the simulator."),
 }
+_STALLED = frozenset(reason for reason, _words in _AT_ONCE.values())
 # How long the others take goes with the document.
 _TIMED = frozenset({"probe", "status", "list", "versions"})
 
@@ -90,7 +92,8 @@ class HealthPolicy:
     """From when on an engine counts as broken, and how it comes back. Times are in seconds.
 
     A call is slow when it took ``slow_factor`` times as long as is usual for it, and ``slow_s`` at least.
-    ``title`` is the engine's name in what is said.
+    ``title`` is the engine's name in what is said. An outage may be over in a moment, so ``open_s`` is
+    short at first; what a person has to mend is tried less often, from ``stalled_s`` on. Both double.
     """
 
     title: str = "LlamaParse"
@@ -101,7 +104,8 @@ class HealthPolicy:
     slow_rate: float = 0.5
     slow_factor: float = 8.0
     slow_s: float = 2.0
-    open_s: float = 30.0
+    open_s: float = 5.0
+    stalled_s: float = 30.0
     longest_open_s: float = 600.0
     calm_s: float = 300.0
     trials: int = 2
@@ -188,6 +192,9 @@ def after(
     """The breaker after one more call; ``recent`` are those before it, oldest first."""
     breaker = as_of(breaker, outcome.at, policy)
     if breaker.state is BreakerState.OPEN and breaker.until is not None:
+        if _is_back(breaker, outcome, recent, policy):
+            half = replace(breaker, state=BreakerState.HALF_OPEN, since=outcome.at)
+            return _while_half_open(replace(half, granted=0, passed=0), outcome, policy)
         asked = outcome.at + timedelta(seconds=outcome.retry_after_s)
         return replace(breaker, until=max(breaker.until, asked))
     if outcome.signal is Signal.NEUTRAL:
@@ -247,6 +254,23 @@ def _verdict(calls: Sequence[Signal], policy: HealthPolicy) -> tuple[OpenReason,
     return None
 
 
+def _is_back(
+    breaker: Breaker, outcome: Outcome, recent: Iterable[Outcome], policy: HealthPolicy
+) -> bool:
+    """Whether an open breaker need not wait: a probe works, and probes did not since it opened.
+
+    Not after 402, of which a probe knows nothing, and not before the engine said that it may be asked.
+    """
+    if outcome.operation != "probe" or outcome.signal is not Signal.OK:
+        return False
+    since = breaker.since
+    if since is None or breaker.reason is OpenReason.QUOTA:
+        return False
+    if breaker.until != since + _pause(breaker.reason, breaker.openings, policy):
+        return False
+    return any(o.operation == "probe" and o.signal.is_bad and o.at >= since for o in recent)
+
+
 def _while_half_open(breaker: Breaker, outcome: Outcome, policy: HealthPolicy) -> Breaker:
     if outcome.signal.is_bad:
         reason, words = _AT_ONCE.get(outcome.signal, (breaker.reason, breaker.words))
@@ -267,12 +291,18 @@ def _opened(
         breaker.since is None or outcome.at - breaker.since >= timedelta(seconds=policy.calm_s)
     )
     openings = 1 if was_calm else breaker.openings + 1
-    pause_s = min(policy.longest_open_s, policy.open_s * 2.0 ** min(openings - 1, 20))
+    pause = _pause(reason, openings, policy)
     return Breaker(
         BreakerState.OPEN,
         since=outcome.at,
         reason=reason,
         words=words,
-        until=outcome.at + timedelta(seconds=max(pause_s, outcome.retry_after_s)),
+        until=outcome.at + max(pause, timedelta(seconds=outcome.retry_after_s)),
         openings=openings,
     )
+
+
+def _pause(reason: OpenReason, openings: int, policy: HealthPolicy) -> timedelta:
+    """For how long a breaker that opened so often in a row stays open by itself."""
+    first_s = policy.stalled_s if reason in _STALLED else policy.open_s
+    return timedelta(seconds=min(policy.longest_open_s, first_s * 2.0 ** min(openings - 1, 20)))

@@ -14,6 +14,7 @@ from core.domain.health import (
     HealthPolicy,
     Hold,
     Outcome,
+    Signal,
     after,
     as_of,
     grant,
@@ -33,6 +34,7 @@ _KEPT = timedelta(days=7)
 _HISTORY = timedelta(hours=24)
 _USUAL_FOR = timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
+_DOUBT_S = 1.0
 _SOON_S = 5.0
 
 _Heard = tuple[str, str, float, float, datetime]
@@ -137,6 +139,10 @@ class Watch:
                 recent.append(outcome)
             health.add_outcomes(tx, self.engine, outcomes)
             health.save(tx, self.engine, breaker)
+            if breaker.state is BreakerState.CLOSED and outcomes[-1].signal is Signal.FAILED:
+                # an outage, or bad luck: the next probes tell, and need not wait for their interval
+                soon = self._clock() + timedelta(seconds=_DOUBT_S)
+                health.hasten_probe(tx, self.engine, soon)
             self._tidy(tx)
         return breaker
 

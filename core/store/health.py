@@ -20,6 +20,7 @@ __all__ = [
     "changes",
     "claim_probe",
     "find",
+    "hasten_probe",
     "lock",
     "newest_s",
     "outcomes",
@@ -104,6 +105,15 @@ def claim_probe(tx: Transaction, engine: str, who: str, now: datetime, until: da
     tx.add(row)
     tx.flush()
     return True
+
+
+def hasten_probe(tx: Transaction, engine: str, at: datetime) -> None:
+    """Let the next probe be no later than that. The engine must be locked."""
+    row = tx.get(HealthRow, engine)
+    if row is not None and row.next_probe_at is not None and row.next_probe_at > at:
+        row.next_probe_at = at
+        tx.add(row)
+        tx.flush()
 
 
 def add_outcomes(tx: Transaction, engine: str, found: Iterable[Outcome]) -> None:

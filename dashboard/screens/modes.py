@@ -25,8 +25,15 @@ def live() -> None:
         engine_health.show(console, actor())
 
 
+@st.fragment(run_every=5)
+def engines() -> None:
+    """How each engine does moves by itself too."""
+    with explained():
+        engine_cards.show(console.engines_view.states(), console.routes.price(), console.clock())
+
+
 live()
 st.subheader("Engines", anchor=False)
-engine_cards.show(console.engines_view.states(), console.routes.price(), console.clock())
+engines()
 facts.show(console.setup.formats())
 policy_editor.show(console, actor())

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 import dashboard.runtime
 from core.console import Console
 from core.domain.availability import Period
+from core.domain.documents import PageClass
 from core.domain.health import Hold, Outcome, Signal
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
@@ -22,6 +23,7 @@ from core.services.health import Health, Span
 from core.serving import Served
 from core.store import health
 from dashboard.components import health_charts
+from tests.engines.toy import Toy, toy_card
 from tests.factories import ALICE
 from tests.vendor import Switches, a_vendor, pages_that
 
@@ -225,3 +227,28 @@ def test_periods_that_are_over_are_summed_once(make_console: Callable[..., Conso
     assert [p.start for p in after] == [p.start for p in before]
     assert sum(period.calls for period in after) == 25
     assert sum(period.failed for period in after) == 1
+
+
+def test_an_added_engine_is_shown_and_can_be_chosen(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """An engine of one line has its row with price and health, and its place in the rules of HYBRID."""
+    console, toy = make_console(mode="hybrid"), Toy()
+    console.engines.add(toy_card(toy), lambda _mode: toy)
+    watch = console.watches.of(toy.name)
+    assert watch.claim_probe("somebody", 30)
+    watch.heard("probe", "ok", 0.25)
+    watch.write_now()
+    app = open_modes(console)
+    rows = next(t.value for t in app.dataframe if "a page costs" in t.value.columns)
+    row = rows[rows["engine"] == "Toy"].iloc[0]
+    assert (row["a page costs"], row["health"], row["newest probe"]) == (
+        "$0.0025",
+        "✓ healthy",
+        "250 ms",
+    )
+    app.selectbox(key="policy-plain").set_value("toy").run()
+    app.text_input(key="policy-reason").input("louder")
+    next(b for b in app.button if b.label == "Put these rules in force").click().run()
+    assert console.routes.policy().table[PageClass.PLAIN] == "toy"
+    assert app.selectbox(key="policy-plain").value == "toy"

@@ -101,15 +101,22 @@ def test_slow_but_alive_opens_it_too() -> None:
     assert health_of(_calls(*slow), _at(10), POLICY).reason is OpenReason.SLOW
 
 
-def test_open_lasts_longer_each_time_up_to_a_limit_and_as_long_as_asked() -> None:
-    """30 s, 60 s, 120 s, never above ten minutes; Retry-After is honoured."""
+def _lasting(signal: Signal) -> list[float]:
+    """For how many seconds a breaker is open, each time, when all trials fail."""
     breaker, lasted, at = Breaker(), [], NOW
+    quick = replace(POLICY, in_a_row=1)
     for _ in range(8):
-        breaker = after(breaker, Outcome(at, "probe", Signal.KEY, 0.1), (), POLICY)
+        breaker = after(breaker, Outcome(at, "status", signal, 0.1), (), quick)
         assert breaker.until is not None
         lasted.append((breaker.until - at).total_seconds())
         at = breaker.until
-    assert lasted == [30, 60, 120, 240, 480, 600, 600, 600]
+    return lasted
+
+
+def test_open_lasts_longer_each_time_up_to_a_limit_and_as_long_as_asked() -> None:
+    """30 s, 60 s, 120 s for what a person mends, from 5 s for others, never above ten minutes; Retry-After counts."""
+    assert _lasting(Signal.KEY) == [30, 60, 120, 240, 480, 600, 600, 600]
+    assert _lasting(Signal.FAILED) == [5, 10, 20, 40, 80, 160, 320, 600]
     asked = Outcome(NOW, "probe", Signal.KEY, 0.1, retry_after_s=300)
     assert after(Breaker(), asked, (), POLICY).until == _at(300)
     later = Outcome(_at(5), "pause", Signal.NEUTRAL, 0, retry_after_s=100)
@@ -127,6 +134,39 @@ def test_it_heals_by_trials_and_a_failed_trial_opens_it_again() -> None:
     assert twice.state is BreakerState.CLOSED
     failed = after(once, Outcome(_at(32), "probe", Signal.FAILED, 0.1), (), POLICY)
     assert (failed.state, failed.until) == (BreakerState.OPEN, _at(92))
+
+
+def _probed(signal: Signal, at_s: float, retry_after_s: float = 0) -> Outcome:
+    return Outcome(_at(at_s), "probe", signal, 0.1, retry_after_s)
+
+
+def test_a_probe_that_works_after_probes_that_failed_ends_the_wait() -> None:
+    """A long outage is over when the probe says so, not when the time is up; trials still decide."""
+    opened = replace(_open(), openings=6, until=_at(600))
+    failed = [_probed(Signal.KEY, 0), _probed(Signal.FAILED, 30)]
+    half = after(opened, _probed(Signal.OK, 60), failed, POLICY)
+    assert (half.state, half.passed) == (BreakerState.HALF_OPEN, 1)
+    assert after(half, _probed(Signal.OK, 65), failed, POLICY).state is BreakerState.CLOSED
+    again = after(half, Outcome(_at(61), "submit", Signal.KEY, 0.1), failed, POLICY)
+    assert again.until == _at(661)
+
+
+def test_a_probe_that_never_failed_ends_no_wait() -> None:
+    """Where only documents fail, a probe that works shows nothing: the wait goes on, and grows."""
+    opened = replace(_open(), openings=6, until=_at(600))
+    documents = [Outcome(_at(n), "submit", Signal.FAILED, 0.1) for n in range(5)]
+    assert after(opened, _probed(Signal.OK, 60), documents, POLICY) == opened
+    before = [_probed(Signal.FAILED, -10)]
+    assert after(opened, _probed(Signal.OK, 60), before, POLICY) == opened
+
+
+def test_a_wait_that_was_asked_for_and_an_empty_account_are_not_cut_short() -> None:
+    """Retry-After is honoured, and a probe knows nothing about credits."""
+    failed = [_probed(Signal.FAILED, 10)]
+    asked = after(Breaker(), _probed(Signal.KEY, 0, retry_after_s=300), (), POLICY)
+    assert after(asked, _probed(Signal.OK, 20), failed, POLICY).state is BreakerState.OPEN
+    empty = _open(Signal.QUOTA)
+    assert after(empty, _probed(Signal.OK, 20), failed, POLICY).state is BreakerState.OPEN
 
 
 def test_what_failed_before_it_closed_does_not_open_it_again() -> None:

@@ -147,6 +147,7 @@ def _drill(
         worker.start()
         view = finished(day.console, submission, within_s=600)
         worker.join()
+        assert day.switches.troubled
         _check(day, view, mode)
 
 

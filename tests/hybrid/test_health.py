@@ -149,6 +149,26 @@ def test_a_lost_state_is_found_again(make_console: Callable[..., Console], tmp_p
     assert "401" in console.watch.gate()
 
 
+def test_an_outage_is_noticed_without_traffic_and_over_without_waiting(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """One probe an hour would never tell, so a failed one is followed at once; the one that works ends it."""
+    switches, patient = Switches(status=503), HealthPolicy(in_a_row=3, open_s=3600)
+    facts = {"api_key": "llx-k", "mode": "real", "health": patient}
+    with _served(tmp_path, switches) as service:
+        hourly = make_console(worker=True, base_url=service.url, health_interval_s=3600, **facts)
+        wait_until(lambda: _state(hourly) is BreakerState.OPEN)
+        hourly.close()
+        often = make_console(worker=True, base_url=service.url, health_interval_s=1, **facts)
+        with often.store.write() as tx:
+            health.hasten_probe(tx, VENDOR, often.clock())
+        failed = len(switches.asked)
+        wait_until(lambda: len(switches.asked) > failed)
+        switches.status = 0
+        wait_until(lambda: _state(often) is BreakerState.CLOSED)
+        assert _changes(often)[0].reason == "trials went well"
+
+
 def test_a_person_can_hold_llamaparse_for_a_while(make_console: Callable[..., Console]) -> None:
     """A hold stops what would be sent, ends by itself or by a person, and stands on record."""
     console = make_console()

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -11,10 +12,13 @@ from threading import Event
 import pytest
 
 from core.console import Console
-from core.domain.documents import ParsedDocument
+from core.domain.documents import EngineName, ParsedDocument
 from core.domain.jobs import AttemptStatus, Job, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
+from core.engines.protocol import ParseEngine
+from core.errors import KeyMissing
+from core.pipeline.driver import Driver
 from core.serving import Served
 from tests.factories import ALICE, finished, wait_until
 from tests.vendor import Switches, a_vendor, pages_that, paid
@@ -105,3 +109,21 @@ def test_what_was_sent_is_fetched_when_the_key_is_back(
         again = make(worker=True, api_key="llx-k", base_url=url, mode="real")
         assert finished(again, submission).jobs[0].status is JobStatus.COMPLETE
         assert len(paid(url)) == 1
+
+
+def test_a_bill_that_nobody_can_ask_for_without_a_key_waits(
+    make: Callable[..., Console], tmp_path: Path
+) -> None:
+    """What a job was billed is asked for later; meanwhile the care goes on with everything else."""
+    with _served(tmp_path) as url:
+        console = make(worker=True, api_key="llx-k", base_url=url, mode="real")
+        job = finished(console, _press(console, Mode.REAL)).jobs[0]
+        attempt = console.jobs.view(job.id).attempts[0]
+
+    def no_key(_mode: Mode, _name: EngineName) -> ParseEngine:
+        raise KeyMissing
+
+    worker = console._worker
+    assert worker is not None
+    driver = Driver(replace(worker._r, engine_of=no_key), "exe-test")
+    assert asyncio.run(driver.settle_late(attempt.id)) is False

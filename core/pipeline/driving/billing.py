@@ -6,7 +6,7 @@ from datetime import datetime
 from core.domain.budgets import book_of
 from core.domain.jobs import Attempt, Job
 from core.domain.money import usd_from_micros
-from core.errors import UpstreamError
+from core.errors import KeyMissing, UpstreamError
 from core.pipeline.driving.context import SYSTEM, Context
 from core.store import Transaction, alerts, jobs, ledger, prices
 
@@ -44,10 +44,11 @@ def settle(  # noqa: PLR0913 - what was billed, for what, when
 
 async def settle_late(ctx: Context, job: Job, attempt: Attempt) -> bool:
     """Ask what a finished attempt was billed, when that was not known at once."""
-    engine = ctx.resources.engine_of(job.mode, attempt.engine)
     try:
+        engine = ctx.resources.engine_of(job.mode, attempt.engine)
         said = await engine.status(attempt.vendor_job_id or "")
-    except UpstreamError:
+    except (UpstreamError, KeyMissing):
+        # asked again later, and others meanwhile
         return False
     if said.credits is None:
         return False
