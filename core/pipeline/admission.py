@@ -87,10 +87,11 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
     """
     queue.lock_attempts(tx, [job.id])
     opened = jobs.attempts(tx, job.id, job.generation) or _open(tx, job, actor, now)
+    # asked before the reservation, which uses it up
+    approved = limits.approval_of(tx, job.id, job.generation, now) is not None
     refused = _reserve(tx, job, opened, rules, actor, now, in_turn=in_turn)
     if refused is not None:
         return _hold(tx, job, refused, actor, now)
-    approved = limits.approval_of(tx, job.id, job.generation, now) is not None
     for attempt in opened:
         if attempt.status is AttemptStatus.PLANNED:
             jobs.change_attempt(

@@ -9,6 +9,7 @@ from core.console import Console
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
 from core.engines.llamaparse.job_failures import JOB_FAILURES, JobFailure
+from core.store import ledger
 from tests.factories import ALICE
 from tests.pipeline.vendor import Vendor, World, tell
 
@@ -68,6 +69,25 @@ def test_a_retry_by_rule_stays_within_the_limits(make_console: Callable[..., Con
         assert "limit" in world.job.next_step
 
     tell(make_console, Vendor(), story, hourly_request_limit=1)
+
+
+def test_an_approval_is_used_up_by_the_reservation_it_was_given_for(
+    make_console: Callable[..., Console],
+) -> None:
+    """What a lead let pass once is not let pass again by a rule: the retry stops at the limit."""
+
+    async def story(world: World) -> None:
+        assert world.job.status is JobStatus.HELD
+        world.console.holds.approve([world.job_id], "the auditor waits", ALICE)
+        world.vendor.end_as = [("FAILED", "ERROR_DURING_PROCESSING"), ("COMPLETED", "")]
+        await world.to_the_end()
+        assert len(world.vendor.requests) == 1
+        assert "not tried again by rule" in world.job.next_step
+        with world.console.store.read() as tx:
+            passed = [e for e in ledger.entries_of(tx, world.job_id) if e.approval_id is not None]
+        assert [entry.kind for entry in passed if entry.kind == "reserve"] == ["reserve"]
+
+    tell(make_console, Vendor(), story, daily_limit_usd="0.01")
 
 
 def test_nothing_is_tried_again_that_a_person_asked_to_stop(
