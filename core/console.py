@@ -324,6 +324,9 @@ class Console:
             max_retries=settings.max_retries,
             pace=None if is_mock else StoredPace(self.store, key, settings.requests_per_minute),
             on_call=heard,
+            # the simulator has an organization of its own
+            organization_id="" if is_mock else settings.organization_id,
+            project_id="" if is_mock else settings.project_id,
         )
 
     async def _probe_llamaparse(self) -> float:

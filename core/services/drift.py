@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from core.clock import Clock
 from core.domain.budgets import book_of
 from core.domain.jobs import Actor
-from core.domain.money import PriceKind
+from core.domain.money import PriceBook, PriceKind
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import FROZEN, Rules
-from core.store import Store, alerts, jobs, ledger, prices, queue, rollups, usage
+from core.store import Store, Transaction, alerts, jobs, ledger, prices, queue, rollups, usage
 from core.store import settings as stored
 from core.store.alerts import Alert
 from core.store.settings import StoredSetting
@@ -20,7 +20,7 @@ from core.store.usage import DayOfUsage, UsageRecord
 
 __all__ = ["Drift", "Statement"]
 
-_SHARE, _FREEZES, _PLAN = "drift_share", "drift_freezes", "plan"
+_SHARE, _FREEZES, _PLAN, _ASKED = "drift_share", "drift_freezes", "plan", "usage_asked"
 _SHARE_AT_FIRST = Decimal("0.05")
 _SYSTEM = "system:drift"
 
@@ -58,26 +58,37 @@ class Drift:
     def take_in(self, records: Sequence[UsageRecord]) -> int:
         """Store the vendor's records; what they bill differently is adjusted. How many jobs that were.
 
-        Records come again and again: each counts once, by its id.
+        Records come again and again: each counts once, by its id. One of a job that is still under way
+        is left for the next time: what it will have cost in the end, nobody knows yet.
         """
-        now, adjusted = self._clock(), 0
+        now = self._clock()
         with self._store.write() as tx:
-            changed = usage.keep(tx, records, now)
-            book = prices.book(tx)
-            owners = {i: owner for i in changed if (owner := usage.owner_of(tx, i)) is not None}
+            fresh = usage.new(tx, records)
             # before any book, as everybody does
-            job_ids = {jobs.attempt(tx, attempt_id).job_id for attempt_id, _ in owners.values()}
-            queue.lock_attempts(tx, sorted(job_ids))
-            for vendor_job_id, owner in owners.items():
-                credits_ = usage.credits_of(tx, vendor_job_id)
-                what = ledger.Bill(credits_, owner[1], was_sent=True, cause="by the usage metrics")
-                entry = ledger.bill(tx, owner[0], what, book, now)
-                if entry is not None:
-                    adjusted += 1
-                    billed = ledger.billed_credits(tx, entry.job_id)
-                    jobs.update_job(tx, entry.job_id, billed_credits=billed)
+            ids = {o.job_id for o in usage.owners(tx, (r.vendor_job_id for r in fresh)).values()}
+            queue.lock_attempts(tx, sorted(ids))
+            ledger.lock(tx, book_of(Mode.REAL))
+            # looked at again now that nobody else can move them, or takes in the same
+            fresh = usage.new(tx, fresh)
+            owners = usage.owners(tx, (r.vendor_job_id for r in fresh))
+            under_way = {i for i, owner in owners.items() if not owner.status.is_final}
+            taken = usage.keep(tx, [r for r in fresh if r.vendor_job_id not in under_way], now)
+            book = prices.book(tx)
+            bills = [_bill(tx, i, owners[i], book, now) for i in taken if i in owners]
         self._judge()
-        return adjusted
+        return sum(bills)
+
+    def asked(self, problem: str) -> None:
+        """Note that the vendor was asked for its usage just now, and why in vain if it was."""
+        setting = StoredSetting(_ASKED, problem, _SYSTEM, self._clock())
+        with self._store.write() as tx:
+            stored.save(tx, setting)
+
+    def last_asked(self) -> tuple[datetime, str] | None:
+        """When the vendor was last asked, and why in vain (empty when it answered)."""
+        with self._store.read() as tx:
+            setting = stored.all_settings(tx).get(_ASKED)
+        return None if setting is None else (setting.at, setting.value)
 
     def days(self, *, back: int = 31) -> tuple[DayOfUsage, ...]:
         """The days with usage, newest first."""
@@ -154,12 +165,12 @@ class Drift:
             share = settings.get(_SHARE)
             most = Decimal(share.value) if share is not None else _SHARE_AT_FIRST
             for day in usage.by_day(tx, now.date() - timedelta(days=31)):
-                apart = abs(day.billed - day.reported)
-                if not day.reported or Decimal(apart) / day.reported <= most:
+                if not day.reported or Decimal(day.apart) / day.reported <= most:
                     continue
+                billed = day.billed - day.unreported
                 what = (
-                    f"On {day.day:%d %b} jobs reported {day.reported:,} credits and {day.billed:,} "
-                    f"were billed for them: {apart / day.reported:.0%} apart."
+                    f"On {day.day:%d %b} jobs reported {day.reported:,} credits and {billed:,} "
+                    f"were billed for them: {day.apart / day.reported:.0%} apart."
                 )
                 freezes = settings.get(_FREEZES)
                 does_freeze = freezes is not None and freezes.value == "yes"
@@ -174,3 +185,17 @@ class Drift:
         with self._store.write() as tx:
             for name, value in values.items():
                 stored.save(tx, StoredSetting(name, value, str(actor), self._clock()))
+
+
+def _bill(
+    tx: Transaction, vendor_job_id: str, owner: usage.Owner, book: PriceBook, now: datetime
+) -> bool:
+    """Bring the ledger to what the metrics say of one job; whether that changed something."""
+    credits_ = usage.credits_of(tx, vendor_job_id)
+    what = ledger.Bill(credits_, owner.status, was_sent=True, cause="by the usage metrics")
+    entry = ledger.bill(tx, owner.attempt_id, what, book, now)
+    if entry is None:
+        return False
+    billed = ledger.billed_credits(tx, entry.job_id)
+    jobs.update_job(tx, entry.job_id, billed_credits=billed)
+    return True

@@ -9,12 +9,14 @@ from core.domain.jobs import Attempt, Job
 from core.domain.money import PriceKind, usd_from_micros
 from core.domain.routing import Mode
 from core.domain.speaker import told_of
+from core.pipeline.driving.timing import BILL_WAITS
 from core.store import Store, jobs, ledger, prices
-from core.store.ledger import Entry
+from core.store.ledger import NEVER_BILLED, Entry
 from core.store.prices import PriceChange
 
 __all__ = ["Receipt", "ReceiptLine", "Receipts"]
 
+_NOT_YET = "LlamaParse has not billed it yet; the reservation stays until it does, and"
 _CAUSES = {
     "cached": "LlamaParse had the result in its cache: nothing was billed.",
     "failed": "It failed; what LlamaParse billed for it is settled, the rest was released.",
@@ -42,6 +44,11 @@ class ReceiptLine:
     outcome: str
     adjustments: tuple[tuple[datetime, int, str], ...]
     approval_id: int | None
+    is_assumed: bool = False
+
+    @property
+    def _how(self) -> str:
+        return "never billed, taken as" if self.is_assumed else "billed"
 
     @property
     def words(self) -> str:
@@ -55,7 +62,7 @@ class ReceiptLine:
         billed = (
             "not billed yet"
             if self.billed_credits is None
-            else f"billed {self.billed_credits:,} credits, ${self.billed_usd}"
+            else f"{self._how} {self.billed_credits:,} credits, ${self.billed_usd}"
         )
         return (
             f"{pages} x {per_page} credits x {rate}{since} = "
@@ -111,6 +118,7 @@ class Receipt:
                     "reported_credits": line.reported_credits,
                     "billed_credits": line.billed_credits,
                     "billed_usd": None if line.billed_usd is None else str(line.billed_usd),
+                    "taken_as_quoted": line.is_assumed,
                     "outcome": line.outcome,
                 }
                 for line in self.lines
@@ -177,6 +185,7 @@ def _line(
         outcome=ended[0].outcome if ended else "open",
         adjustments=tuple((e.at, e.settled_credits, e.cause) for e in adjusted),
         approval_id=first.approval_id,
+        is_assumed=bool(ended) and ended[0].cause == NEVER_BILLED and not adjusted,
     )
 
 
@@ -188,7 +197,12 @@ def _causes(job: Job, lines: Sequence[ReceiptLine]) -> list[str]:
         if line.approval_id is not None:
             found.append(f"It passed the limit by approval {line.approval_id}.")
         if line.billed_credits is None:
-            found.append("LlamaParse has not billed it yet; the reservation stays until it does.")
+            found.append(f"{_NOT_YET} after {BILL_WAITS.days} days it is taken as quoted.")
+        elif line.is_assumed:
+            found.append(
+                f"LlamaParse never billed it: after {BILL_WAITS.days} days it was taken as quoted. A bill"
+                " that comes after all is adjusted."
+            )
         elif line.outcome in {"done", "repeat"}:
             found += _difference(line)
         for at, credits_, cause in line.adjustments:
