@@ -20,7 +20,7 @@ from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import ANY, Price, Tier, usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import NotAllowed
-from core.store import Store, Transaction, jobs, ledger, limits, prices, queue
+from core.store import Store, Transaction, documents, jobs, ledger, limits, prices, queue
 from core.store import settings as stored
 
 __all__ = [
@@ -55,6 +55,12 @@ class Rules:
         """The prices of today. Raises ``PriceMissing``."""
         today = now.astimezone(ZoneInfo(self.timezone)).date()
         return prices.book(tx).on(today, region=self.region, plan=self.plan)
+
+    def price_of(self, tx: Transaction, job: Job, now: datetime) -> Price:
+        """The prices of today for this job's document. Raises ``PriceMissing``."""
+        document = documents.find(tx, job.document_sha256)
+        has_sheets = document is not None and document.has_sheets
+        return self.price(tx, now).of_sheets(has_sheets=has_sheets)
 
 
 FROZEN = "real_frozen"
@@ -293,7 +299,7 @@ def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays,
 
     Raises ``NotAllowed`` for what has no price: it is not spent on.
     """
-    price = rules.price(tx, now)
+    price = rules.price_of(tx, job, now)
     team, submitter = queue.booked_on(tx, job.submission_id)
     is_local = attempt.engine is EngineName.LOCAL
     named = parse_page_ranges(attempt.target_pages) if attempt.target_pages else ()

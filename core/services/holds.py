@@ -116,7 +116,7 @@ class Holds:
         with self._store.write() as tx:
             queue.lock_attempts(tx, [job_id])
             job = _held(tx, job_id)
-            price = rules.price(tx, now)
+            price = rules.price_of(tx, job, now)
             plan = _plan(job, tier, price)
             if plan.credits >= job.plan.credits:
                 raise NotAllowed(f"{tier.value.replace('_', ' ')} is not cheaper.")
@@ -201,7 +201,7 @@ class Holds:
         self, tx: Transaction, job: Job, uses: Uses, ask: Ask, rules: Rules, now: datetime
     ) -> tuple[TierOffer, ...]:
         try:
-            price = rules.price(tx, now)
+            price = rules.price_of(tx, job, now)
         except PriceMissing:
             return ()
         found = []
