@@ -1,50 +1,28 @@
 """Drift: what was estimated, what jobs reported, what was billed; and what follows when they part."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core.clock import Clock
 from core.domain.budgets import book_of
 from core.domain.jobs import Actor
-from core.domain.money import PriceBook, PriceKind
+from core.domain.money import PriceBook
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import FROZEN, Rules
-from core.store import Store, Transaction, alerts, jobs, ledger, prices, queue, rollups, usage
+from core.services.statements import PLAN
+from core.store import Store, Transaction, alerts, jobs, ledger, prices, queue, usage
 from core.store import settings as stored
 from core.store.alerts import Alert
 from core.store.settings import StoredSetting
 from core.store.usage import DayOfUsage, UsageRecord
 
-__all__ = ["Drift", "Statement"]
+__all__ = ["Drift"]
 
-_SHARE, _FREEZES, _PLAN, _ASKED = "drift_share", "drift_freezes", "plan", "usage_asked"
+_SHARE, _FREEZES, _ASKED = "drift_share", "drift_freezes", "usage_asked"
 _SHARE_AT_FIRST = Decimal("0.05")
 _SYSTEM = "system:drift"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One month as the vendor would bill it: the plan's fee, and what goes beyond its credits."""
-
-    month: date
-    plan: str
-    credits: int
-    included: int
-    fee_usd: Decimal
-    usd_per_credit: Decimal
-
-    @property
-    def over_credits(self) -> int:
-        """Credits that the plan does not include."""
-        return max(0, self.credits - self.included)
-
-    @property
-    def total_usd(self) -> Decimal:
-        """Fee and what goes beyond."""
-        return self.fee_usd + self.over_credits * self.usd_per_credit
 
 
 class Drift:
@@ -100,7 +78,7 @@ class Drift:
         with self._store.read() as tx:
             found = {name: s.value for name, s in stored.all_settings(tx).items()}
         share = Decimal(found.get(_SHARE, str(_SHARE_AT_FIRST)))
-        return share * 100, found.get(_FREEZES) == "yes", found.get(_PLAN, "free")
+        return share * 100, found.get(_FREEZES) == "yes", found.get(PLAN, "free")
 
     def frozen(self) -> str:
         """Why REAL is frozen; empty when it is not."""
@@ -132,30 +110,7 @@ class Drift:
         """The plan that the statement reckons with."""
         if plan not in {"free", "starter", "pro", "enterprise"}:
             raise NotAllowed(f"There is no plan {plan!r}.", "Use free, starter, pro or enterprise.")
-        self._store_settings({_PLAN: plan}, actor)
-
-    def statement(self, month: date) -> Statement:
-        """The month that ``month`` is in, by the plan that was set (free when none was)."""
-        first = month.replace(day=1)
-        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        with self._store.read() as tx:
-            setting = stored.all_settings(tx).get(_PLAN)
-            plan = setting.value if setting is not None else "free"
-            book = prices.book(tx)
-            sums = rollups.by_window(
-                tx, book_of(Mode.REAL), f"day:{first}", f"day:{last}~", "service"
-            )
-            fee = book.entry(PriceKind.PLAN_FEE, last, plan)
-            included = book.entry(PriceKind.PLAN_CREDITS, last, plan)
-            price = book.on(last, region=self._rules().region, plan=plan)
-        return Statement(
-            first,
-            plan,
-            sum(s.settled_credits for s in sums),
-            int(included.amount or 0) if included is not None else 0,
-            (fee.amount or Decimal(0)) if fee is not None else Decimal(0),
-            price.usd_per_credit,
-        )
+        self._store_settings({PLAN: plan}, actor)
 
     def _judge(self) -> None:
         """Alert, once a day of usage, when bills and reports are further apart than is set."""

@@ -1,6 +1,4 @@
-"""Estimated, reported and billed by day; the freeze; the month's statement."""
-
-from datetime import date
+"""Estimated, reported and billed by day, the freeze, and the plan."""
 
 import pandas as pd
 import streamlit as st
@@ -10,12 +8,12 @@ from core.errors import ConsoleError
 from core.pipeline.driving.timing import BILL_WAITS
 from core.services.drift import Drift
 from dashboard.boundary import tell
-from dashboard.wording import money, plain
+from dashboard.wording import plain
 
 __all__ = ["show"]
 
 
-def show(drift: Drift, today: date, actor: Actor) -> None:
+def show(drift: Drift, actor: Actor) -> None:
     """What the usage metrics said, beside what Parsedeck thought; real money only."""
     frozen = drift.frozen()
     if frozen:
@@ -50,12 +48,6 @@ def show(drift: Drift, today: date, actor: Actor) -> None:
         )
     if st.button("Drift and plan…", key="drift-settings"):
         _settings(drift, actor)
-    bill = drift.statement(today)
-    words = (
-        f"{bill.month:%B %Y}, plan {bill.plan}: fee {money(bill.fee_usd)}, {bill.credits:,} credits of "
-        f"{bill.included:,} included, {bill.over_credits:,} beyond: {money(bill.total_usd)} in all."
-    )
-    st.caption(words.replace("$", "\\$"))
 
 
 def _asked(drift: Drift) -> None:
