@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.console import Console
-from core.domain.budgets import EVERYTHING, Unit
+from core.domain.budgets import LimitUse, Unit
 from core.errors import ConsoleError
 from core.settings import Settings
 from core.telemetry import configure_logs
@@ -85,12 +85,23 @@ def _ready(console: Console) -> Response:
 
 def _metrics(console: Console) -> Response:
     console.metrics.set_jobs({s.value: count for s, count in console.jobs.counts().items()})
-    for mode in ("real", "mock"):
-        for line in console.limits.lines(mode):
-            limit, use = line.use.limit, line.use
-            if limit.scope == EVERYTHING:
-                one = 1_000_000 if limit.unit is Unit.USD else 1
-                parts = {"limit": limit.amount, "reserved": use.reserved, "settled": use.settled}
-                amounts = {name: amount / one for name, amount in parts.items()}
-                console.metrics.set_money(mode, limit.window.value, limit.unit.value, amounts)
+    console.metrics.set_money(
+        {
+            (book, use.limit.scope, use.limit.window.value, use.limit.unit.value): _amounts(use)
+            for book in ("real", "mock")
+            for use in (line.use for line in console.limits.lines(book))
+        }
+    )
+    console.metrics.set_alerts(console.alerts.counts())
     return Response(console.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _amounts(use: LimitUse) -> dict[str, float]:
+    one = 1_000_000 if use.limit.unit is Unit.USD else 1
+    parts = {
+        "limit": use.limit.amount,
+        "reserved": use.reserved,
+        "settled": use.settled,
+        "left": use.left,
+    }
+    return {name: amount / one for name, amount in parts.items()}

@@ -59,6 +59,7 @@ from core.services.reports import Reports
 from core.services.routes import Routes
 from core.services.setup import Setup
 from core.services.spend import Spend
+from core.services.statements import Statements
 from core.services.submit import Submissions
 from core.services.usage_source import UsageSource
 from core.services.visits import Visits
@@ -169,6 +170,7 @@ class Console:
         self.alerts = Alerts(self.store, self.rules, self.reports, clock)
         self.prices = Prices(self.store, self.rules, clock)
         self.drift = Drift(self.store, self.rules, clock)
+        self.statements = Statements(self.store, self.rules, clock)
         self.receipts = Receipts(self.store)
         self.holds = Holds(self.store, self.rules, self.queue.enqueue, self._stands_in, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
@@ -324,6 +326,9 @@ class Console:
             max_retries=settings.max_retries,
             pace=None if is_mock else StoredPace(self.store, key, settings.requests_per_minute),
             on_call=heard,
+            # the simulator has an organization of its own
+            organization_id="" if is_mock else settings.organization_id,
+            project_id="" if is_mock else settings.project_id,
         )
 
     async def _probe_llamaparse(self) -> float:

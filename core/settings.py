@@ -91,6 +91,16 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LLAMAPARSE_BASE_URL", "LLAMA_CLOUD_BASE_URL"),
     )
     webhook_secrets: _Secrets = Field(default=(), validation_alias="LLAMAPARSE_WEBHOOK_SECRET")
+    organization_id: str = Field(
+        default="",
+        max_length=200,
+        validation_alias=AliasChoices("LLAMAPARSE_ORGANIZATION_ID", "LLAMA_CLOUD_ORGANIZATION_ID"),
+    )
+    project_id: str = Field(
+        default="",
+        max_length=200,
+        validation_alias=AliasChoices("LLAMAPARSE_PROJECT_ID", "LLAMA_CLOUD_PROJECT_ID"),
+    )
 
     mode: Annotated[Literal["real", "mock", "hybrid"] | None, BeforeValidator(_blank_is_unset)] = (
         Field(default=None, validation_alias="PARSEDECK_MODE")

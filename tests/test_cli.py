@@ -136,6 +136,10 @@ def test_doctor_and_spend_speak_json() -> None:
     facts = json.loads(_run("doctor", "--json").stdout)
     assert {"Database", "Files", "LlamaParse"} <= {fact["topic"] for fact in facts}
     assert json.loads(_run("spend", "--json").stdout)["simulated"] is True
+    assert json.loads(_run("spend", "statement", "--json").stdout)["total_usd"] == "0"
+    assert _run("spend", "statement", "--csv").stdout.startswith("month,money,item,")
+    wrong = _run("spend", "statement", "--month", "May")
+    assert (wrong.returncode, "Write it like 2026-11" in wrong.stderr) == (1, True)
 
 
 def test_a_quote_costs_nothing_and_says_all(documents: list[str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Limits, prices and quotes as people change and read them, on both databases."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,8 +16,8 @@ from core.domain.money import PriceKind, Tier
 from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, Overtaken
 from core.services.quotes import limit_shares
-from core.store import jobs
-from tests.factories import ALICE, finished, submitted
+from core.store import jobs, prices
+from tests.factories import ALICE, finished, submitted, wait_until
 
 Maker = Callable[..., Console]
 DAILY = ("all", Window.DAY, Unit.USD)
@@ -235,3 +236,79 @@ def test_pages_are_not_ordered_again_at_a_price_nobody_saw(make_console: Maker) 
     with pytest.raises(NotAllowed, match="price book changed"):
         console.again.order(wanted, ALICE)
     assert console.jobs.view(job.id).job.generation == 1
+
+
+def test_a_sheet_is_priced_reserved_billed_and_on_the_receipt(make_console: Maker) -> None:
+    """A spreadsheet costs a credit a sheet on top: in the quote, the reservation, the bill and the receipt."""
+    console = make_console(worker=True)
+    upload = console.submissions.preflight("table.csv", io.BytesIO(b"a,b\n1,2\n"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.MOCK)
+    assert (quote.credits, quote.usd) == (11, Decimal("0.01375"))
+    assert quote.lines[0].by_tier[Tier.FAST] == Decimal("0.0025")
+    submission = console.submissions.submit(quote, ALICE, "press")
+    (job,) = finished(console, submission.id).jobs
+    wait_until(lambda: console.jobs.view(job.id).job.billed_credits == 11)
+    receipt = console.receipts.of_job(job.id)
+    assert "1 sheet x (10 + 1) credits" in receipt.lines[0].words
+    assert (receipt.quoted_credits, receipt.lines[0].reserved_credits) == (11, 11)
+    assert receipt.causes == ()
+    again = console.again.at_tier(job, [1], Tier.AGENTIC_PLUS)
+    assert again.usd == Decimal("0.0575")
+
+
+def test_a_workbook_is_quoted_by_its_sheets(make_console: Maker) -> None:
+    """How many sheets a workbook has is read before it is parsed, and each is priced."""
+    book = io.BytesIO()
+    with zipfile.ZipFile(book, "w") as archive:
+        for number in (1, 2, 3):
+            archive.writestr(f"xl/worksheets/sheet{number}.xml", "<worksheet/>")
+    console = make_console(api_key="llx-test")
+    upload = console.submissions.preflight("book.xlsx", book)
+    quote = console.submissions.quote([upload], Tier.COST_EFFECTIVE, Mode.REAL)
+    assert (upload.document.page_count, quote.credits) == (3, 3 * (3 + 1))
+
+
+@pytest.mark.parametrize(("name", "credits_"), [("book.xlsx", 4 * 11), ("report.pdf", 4 * 10)])
+def test_a_link_to_a_spreadsheet_reserves_its_sheets_at_the_ceiling(
+    make_console: Maker, name: str, credits_: int
+) -> None:
+    """What is behind a link has as many sheets as pages may be ordered, and is priced so."""
+    console = make_console(api_key="llx-test")
+    upload = console.submissions.link(f"https://example.org/{name}?x=1", 4)
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL)
+    assert quote.credits == credits_
+
+
+def test_sound_is_not_taken_since_nobody_could_quote_it(make_console: Maker) -> None:
+    """Neither as a file nor behind a link: it is billed by minutes that are not known before."""
+    console = make_console(api_key="llx-test")
+    sound = console.submissions.preflight("a.wav", io.BytesIO(b"RIFF\0\0\0\0WAVEfmt \0\0"))
+    link = console.submissions.link("https://example.org/talk.MP3")
+    quote = console.submissions.quote([sound, link], Tier.AGENTIC, Mode.REAL)
+    assert quote.parsable == ()
+    assert "by the minute" in link.document.problem
+    assert all(line.note for line in quote.lines)
+
+
+def test_the_price_book_shows_what_can_be_ordered_and_nothing_else(make_console: Maker) -> None:
+    """A price that an earlier version stored for what is never ordered is not shown as holding."""
+    console = make_console()
+    with console.store.write() as tx:
+        option = prices.PriceChange(
+            kind=PriceKind.OPTION,
+            key="forms=enrich",
+            version="*",
+            valid_from=date(2026, 1, 1),
+            amount=Decimal(10),
+            actor="system:migration",
+            reason="built in",
+            at=console.clock(),
+        )
+        prices.add(tx, option)
+    kinds = {entry.kind for entry in console.prices.current()}
+    assert {PriceKind.PAGE, PriceKind.SHEET} <= kinds
+    assert PriceKind.OPTION not in kinds
+    with pytest.raises(NotAllowed, match="no price"):
+        console.prices.add(
+            PriceKind.AUDIO_MINUTE, "*", "3", console.prices.today(), ALICE, "their page"
+        )

@@ -2,16 +2,20 @@
 
 import importlib
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import httpx2 as httpx
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,9 +24,10 @@ from starlette.routing import Route
 
 import dashboard
 from bench.history import fill
+from core.api import all_routes
 from core.console import Console
 from core.domain.budgets import Unit, Window
-from core.domain.forecast import month_forecast, reached_at
+from core.domain.forecast import is_telling, month_forecast, reached_at
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
@@ -312,6 +317,108 @@ def test_a_forecast_is_told_before_the_limit_is_reached(office: Console) -> None
     assert "is reached about" in next(a.what for a in told if a.kind == "forecast")
 
 
+def test_a_few_documents_after_midnight_are_no_forecast(make_console: Maker) -> None:
+    """A pace of minutes says nothing: no alert, and Spend says that it is too early."""
+    console = make_console()
+    console.limits.change("mock", DAILY, "0.4", ALICE, "for the test")
+    just_after = datetime(2026, 11, 24, 0, 3, tzinfo=UTC)
+    for part in (console.submissions, console.reports, console.alerts):
+        part._clock = lambda: just_after
+    submitted(console, {"a.txt": b"one"})  # 3 % of the day's money in three minutes
+    assert [a.kind for a in console.alerts.look()] == []
+    assert "too early" in console.reports.burn_down(Mode.MOCK).words
+
+
+@given(st.floats(0.001, 0.999), st.floats(0, 23.9))
+def test_a_forecast_needs_a_base(share: float, hours: float) -> None:
+    """A quarter of the limit is enough at any time, three hours with a tenth of it too, and nothing less."""
+    start = datetime(2026, 11, 24, tzinfo=UTC)
+    now = start + timedelta(hours=hours)
+    used = [(start, 0.0), (now, 40 * share)]
+    enough = 40 * share / 40 >= 0.25 or (now - start >= timedelta(hours=3) and share >= 0.1)
+    if abs(share - 0.25) > 1e-9 and abs(share - 0.1) > 1e-9:
+        assert is_telling(used, 40, now) == enough
+
+
+def test_the_alert_names_the_same_time_as_the_spend_screen(make_console: Maker) -> None:
+    """In the configured time zone, and in the same sentence."""
+    console = make_console(timezone="America/New_York")
+    console.limits.change("mock", DAILY, "0.04", ALICE, "for the test")
+    for part in (console.reports, console.alerts, console.submissions):
+        part._clock = lambda: NOW
+    submitted(console, {"a.txt": b"one"})
+    burn_down = console.reports.burn_down(Mode.MOCK)
+    (alert,) = [alert for alert in console.alerts.look() if alert.kind == "forecast"]
+    assert burn_down.reached is not None
+    assert burn_down.words in alert.what
+    at = burn_down.reached.astimezone(ZoneInfo("America/New_York"))
+    assert alert.what.endswith(f"is reached about {at:%H:%M}.")
+    assert at.hour == 17
+
+
+# -- figures for Prometheus -----------------------------------------------------------------------
+
+
+def _figures(console: Console) -> dict[tuple[str, ...], float]:
+    """Each sample of /metrics about money, by its name and labels in order."""
+    with Served(Starlette(routes=all_routes(console))) as service:
+        exposed = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    return {
+        (family.name, *(value for _name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exposed)
+        if family.name in {"parsedeck_limit", "parsedeck_alerts", "parsedeck_jobs"}
+        for sample in family.samples
+    }
+
+
+def test_the_figures_on_money_are_those_of_the_ledger(make_console: Maker) -> None:
+    """Reserved, settled and left of every limit, as SQL sums the entries; alerts by kind; nothing stale."""
+    console = make_console()
+    for part in (console.submissions, console.limits, console.alerts, console.reports):
+        part._clock = lambda: NOW
+    console.limits.add_team("legal", ALICE)
+    team = ("team:legal", Window.DAY, Unit.USD)
+    console.limits.change("mock", DAILY, "0.05", ALICE, "for the test")
+    console.limits.change("mock", team, "0.03", ALICE, "for the test")
+    uploads = [console.submissions.preflight(f"{n}.txt", io.BytesIO(b"%d" % n)) for n in range(2)]
+    quote = console.submissions.quote(uploads, Tier.AGENTIC, Mode.MOCK, team="legal")
+    view = console.submissions.submit(quote, ALICE, "press")
+    attempt = console.jobs.view(view.job_ids[0]).attempts[0]
+    with console.store.write() as tx:
+        what = ledger.Bill(8, "done", was_sent=True, cause="t")
+        ledger.bill(tx, attempt.id, what, prices.book(tx), console.clock())
+    console.alerts.look()
+    found = _figures(console)
+    rows = _sql(
+        console,
+        "SELECT sum(reserved_micros), sum(settled_micros), sum(reserved_submits), "
+        "sum(settled_submits) FROM ledger WHERE book = 'mock'",
+    )
+    reserved, settled, submits_open, submits_done = (int(str(n)) for n in rows[0])
+    for scope, limit in (("all", 50_000), ("team:legal", 30_000)):
+        parts = {
+            part: found["parsedeck_limit", "mock", part, scope, "usd", "day"]
+            for part in ("limit", "reserved", "settled", "left")
+        }
+        left = limit - reserved - settled
+        apart = {"limit": limit, "reserved": reserved, "settled": settled, "left": left}
+        assert parts == pytest.approx({part: micros / 1e6 for part, micros in apart.items()})
+    hour = [
+        found["parsedeck_limit", "mock", part, "all", "submits", "hour"]
+        for part in ("reserved", "settled", "left")
+    ]
+    assert hour == [submits_open, submits_done, 100 - submits_open - submits_done]
+    assert found["parsedeck_limit", "real", "settled", "all", "usd", "day"] == 0
+    told = Counter(alert.kind for alert in console.alerts.recent("mock"))
+    assert told
+    assert {kind: found["parsedeck_alerts", "mock", kind] for kind in told} == told
+    console.limits.change("mock", team, None, ALICE, "no more")
+    console.jobs.cancel(list(view.job_ids), ALICE)
+    later = _figures(console)
+    assert not any("team:legal" in labels for labels in later)
+    assert ("parsedeck_jobs", "parse_queued") not in later
+
+
 # -- drift ----------------------------------------------------------------------------------------
 
 
@@ -389,11 +496,45 @@ def test_a_month_is_billed_as_the_plan_says(make_console: Maker) -> None:
     console = make_console()
     fill(console.store, entries=400, days=10, now=NOW, book="real")
     console.drift.set_plan("starter", ALICE)
-    bill = console.drift.statement(date(2026, 11, 24))
+    bill = console.statements.of(Mode.REAL, date(2026, 11, 24))
     rows = _sql(console, "SELECT sum(settled_credits) FROM ledger WHERE day LIKE '2026-11%'")
     assert (bill.credits, bill.included) == (int(str(rows[0][0])), 40_000)
     assert bill.fee_usd == 50
     assert bill.total_usd == 50 + max(0, bill.credits - 40_000) * Decimal("0.00125")
+
+
+def test_the_statement_as_csv_is_what_the_entries_say(make_console: Maker) -> None:
+    """Tier by tier and in all, the CSV holds what SQL sums over the month's entries, and the total."""
+    console = make_console()
+    fill(console.store, entries=400, days=40, now=NOW)
+    console.statements._clock = lambda: NOW
+    console.drift.set_plan("starter", ALICE)
+    bill = console.statements.of(Mode.MOCK, date(2026, 11, 1))
+    csv = pd.read_csv(io.BytesIO(bill.frame().to_csv(index=False).encode()))
+    items = {str(row["item"]): row for row in csv.to_dict("records")}
+    rows = _sql(
+        console,
+        "SELECT tier, sum(settled_credits), sum(settled_micros) FROM ledger "
+        "WHERE day LIKE '2026-11%' GROUP BY tier",
+    )
+    for tier, credits_, micros in rows:
+        item = items[f"used: {tier}"]
+        assert (item["credits"], item["usd"]) == (int(str(credits_)), int(str(micros)) / 1e6)
+    assert items["used in all"]["credits"] == sum(int(str(row[1])) for row in rows)
+    assert items["total"]["usd"] == float(bill.total_usd)
+    assert set(csv["money"]) == {"simulated"}
+    assert console.statements.of(Mode.REAL, date(2026, 11, 1)).credits == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("x", "no month"), ("2026-13", "no month"), ("2027-01", "begun")]
+)
+def test_a_month_that_is_none_is_refused(make_console: Maker, text: str, words: str) -> None:
+    """A wrong month says how to write it."""
+    statements = make_console().statements
+    statements._clock = lambda: NOW
+    with pytest.raises(NotAllowed, match=words):
+        statements.month_of(text)
 
 
 # -- the pipeline's bills -------------------------------------------------------------------------

@@ -109,6 +109,46 @@ def approve(job_ids: list[str], reason: _Reason = "") -> None:
 
 
 @app.command()
+def refuse(job_ids: list[str], reason: _Reason = "") -> None:
+    """Say no to what was asked for held jobs, on record; they go on waiting."""
+    from core.console import local_actor  # noqa: PLC0415
+
+    with opened_console() as console:
+        console.holds.refuse(job_ids, reason, local_actor())
+    typer.echo("Refused: they wait for room.")
+
+
+@app.command()
+def asked(as_json: Json = False) -> None:
+    """What waits for a lead: who asked to let which job pass, and why."""
+    with opened_console() as console:
+        found = console.holds.asked()
+    facts = [
+        {
+            "job": one.job.id,
+            "document": one.job.name,
+            "simulated": one.job.mode == "mock",
+            "usd": str(one.job.estimated_usd),
+            "actor": one.actor,
+            "why": one.note,
+            "at": one.at.isoformat(),
+        }
+        for one in found
+    ]
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for fact in facts:
+        note = " simulated" if fact["simulated"] else ""
+        why = fact["why"] or "no reason given"
+        typer.echo(
+            f"{fact['job']}  ${fact['usd']}{note}  {fact['document']}  {fact['actor']}: {why}"
+        )
+    if not facts:
+        typer.echo("Nobody waits for a lead.")
+
+
+@app.command()
 def job(job_id: str, as_json: Json = False) -> None:
     """The receipt of one job: why it cost what it cost."""
     with opened_console() as console:
@@ -117,6 +157,34 @@ def job(job_id: str, as_json: Json = False) -> None:
         typer.echo(json.dumps(receipt.as_json(), indent=2))
         return
     _print_receipt(receipt)
+
+
+@app.command()
+def statement(
+    month: Annotated[str, typer.Option(help="Such as 2026-11; else this month.")] = "",
+    mode: _Mode = "",
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line per item, for a table.")] = False,
+) -> None:
+    """The month by tier, the plan's fee and credits, and what goes beyond."""
+    from core.domain.routing import Mode  # noqa: PLC0415
+
+    with opened_console() as console:
+        bill = console.statements.of(Mode(_mode(console, mode)), console.statements.month_of(month))
+    if as_json:
+        typer.echo(json.dumps(bill.as_json(), indent=2))
+        return
+    if as_csv:
+        typer.echo(bill.frame().to_csv(index=False), nl=False)
+        return
+    note = " (simulated)" if bill.is_simulated else ""
+    typer.echo(f"{bill.month:%B %Y}, plan {bill.plan}{note}")
+    for line in bill.lines:
+        typer.echo(f"  {line.tier}: {line.pages:,} pages, {line.credits:,} credits")
+    typer.echo(
+        f"  {bill.credits:,} credits, {bill.included:,} included, {bill.over_credits:,} beyond"
+    )
+    typer.echo(f"  fee ${bill.fee_usd}, beyond ${bill.over_usd}: ${bill.total_usd} in all")
 
 
 def _print_receipt(receipt: "Receipt") -> None:

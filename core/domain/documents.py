@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from core.errors import RefusalReason
 
@@ -18,6 +19,7 @@ __all__ = [
     "ParsedDocument",
     "ParsedPage",
     "Thresholds",
+    "is_named_spreadsheet",
     "page_class",
     "page_ranges",
     "parse_page_ranges",
@@ -111,6 +113,13 @@ def page_class(page: PageProfile, at: Thresholds) -> PageClass:
 
 
 _WITHOUT_SCREENSHOTS = {"application/pdf", "text/plain", "text/markdown", "text/csv"}
+_SHEETS = frozenset({"csv", "numbers", "ods", "tsv", "xls", "xlsb", "xlsm", "xlsx"})
+_SHEET_TYPES = ("text/csv", "spreadsheetml.sheet", "opendocument.spreadsheet")
+
+
+def is_named_spreadsheet(name: str) -> bool:
+    """Whether a file of this name is a spreadsheet, whose pages are sheets."""
+    return name.lower().rpartition(".")[2] in _SHEETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,13 @@ class Document:
     def needs_screenshots(self) -> bool:
         """Whether its pages have looks that cannot be drawn here: PDFs can, plain text has none."""
         return self.media_type not in _WITHOUT_SCREENSHOTS
+
+    @property
+    def has_sheets(self) -> bool:
+        """Whether its pages are sheets, each of which costs something on top; of a link its name tells."""
+        if self.source_url:
+            return is_named_spreadsheet(urlsplit(self.source_url).path)
+        return self.media_type.endswith(_SHEET_TYPES)
 
     @property
     def pages_needing_ocr(self) -> tuple[int, ...]:

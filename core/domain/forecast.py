@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import mean, pstdev
 
-__all__ = ["MonthForecast", "month_forecast", "reached_at"]
+__all__ = ["MonthForecast", "is_telling", "month_forecast", "reached_at"]
 
 _ENOUGH_DAYS = 3
 _RECENT = timedelta(hours=3)
+_TELLING_SHARE = 0.25
+_TELLING_SINCE = timedelta(hours=3)
+_TELLING_AT_ALL = 0.10
 _Z80 = 1.2816
 """Nine in ten of a normal distribution lie below so many deviations: eight in ten between both."""
 
@@ -21,6 +24,18 @@ class MonthForecast:
     low: float
     middle: float
     high: float
+
+
+def is_telling(used: Sequence[tuple[datetime, float]], limit: float, now: datetime) -> bool:
+    """Whether there is enough to forecast from: a quarter of the limit, or three hours and a tenth of it.
+
+    A few documents just after midnight are a pace of nothing.
+    """
+    if not used:
+        return False
+    share = used[-1][1] / limit
+    has_history = now - used[0][0] >= _TELLING_SINCE
+    return share >= _TELLING_SHARE or (has_history and share >= _TELLING_AT_ALL)
 
 
 def reached_at(

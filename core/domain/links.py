@@ -25,6 +25,7 @@ LINK_TYPE = "text/uri-list"
 """The media type under which a link is kept (RFC 2483); what it leads to is not known."""
 
 _LONGEST = 2000
+_SOUND = frozenset({"m4a", "mp3", "mp4", "mpeg", "mpga", "wav", "webm"})
 _INSIDE = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
 
 
@@ -39,6 +40,11 @@ def linked_document(address: str) -> Document:
         raise _refused(
             "The link holds a user name or password.",
             "Take it out: it would be stored, and passed on to LlamaParse.",
+        )
+    if parts.path.lower().rpartition(".")[2] in _SOUND:
+        raise _refused(
+            "The link leads to sound, which LlamaParse bills by the minute.",
+            "How long it is cannot be known before, so it cannot be quoted: it is not taken here.",
         )
     url = urlunsplit(parts._replace(fragment=""))
     digest = hashlib.sha256(b"parsedeck link\0" + url.encode()).hexdigest()

@@ -1,7 +1,7 @@
 """Credits, dollars and the dated price book."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -40,11 +40,11 @@ class PriceKind(StrEnum):
     PAGE = "page"
     """Credits for a page; key: the tier, version: the tier's version date."""
     SHEET = "sheet"
-    """Credits for a sheet of a spreadsheet."""
+    """Credits for a sheet of a spreadsheet, on top of the page that it is."""
     AUDIO_MINUTE = "audio_minute"
-    """Credits for a minute of sound."""
+    """Only in books of earlier versions: sound is not taken, since its minutes are not known before."""
     OPTION = "option"
-    """Credits that an option adds to a page; key: the option."""
+    """Only in books of earlier versions: no option that adds credits is ever ordered."""
     CREDIT = "credit"
     """Dollars for a credit; key: region/plan."""
     PLAN_FEE = "plan_fee"
@@ -72,14 +72,12 @@ class PriceEntry:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What holds on one day: credits per page by tier, dollars per credit, extras in credits."""
+    """What holds on one day: credits per page by tier, credits per sheet, dollars per credit."""
 
     day: date = field(compare=False)
     credits_per_page: Mapping[Tier, int]
     usd_per_credit: Decimal
     credits_per_sheet: int = 0
-    credits_per_audio_minute: int = 0
-    options: Mapping[str, int] = field(default_factory=dict)
     page_ids: Mapping[Tier, int] = field(default_factory=dict)
     credit_id: int = 0
 
@@ -91,6 +89,17 @@ class Price:
         if tier not in self.credits_per_page:
             raise PriceMissing(f"the tier {tier.value.replace('_', ' ')}", self.day)
         return self.credits_per_page[tier] * pages
+
+    def of_sheets(self, *, has_sheets: bool) -> "Price":
+        """The same for a document whose pages are sheets, each of which costs its own on top.
+
+        Unchanged for any other. Whether the service bills a sheet on top of the tier or in its place
+        is not documented: on top is the safe side.
+        """
+        if not has_sheets or not self.credits_per_sheet:
+            return self
+        pages = {t: c + self.credits_per_sheet for t, c in self.credits_per_page.items()}
+        return replace(self, credits_per_page=pages)
 
     def usd(self, credits_: int) -> Decimal:
         """Dollars for a number of credits, unrounded."""
@@ -147,8 +156,6 @@ class PriceBook:
             credits_per_page={tier: int(e.amount or 0) for tier, e in pages.items()},
             usd_per_credit=credit.amount,
             credits_per_sheet=self._credits(PriceKind.SHEET, day),
-            credits_per_audio_minute=self._credits(PriceKind.AUDIO_MINUTE, day),
-            options={name: self._credits(PriceKind.OPTION, day, name) for name in self._options()},
             page_ids={tier: e.id for tier, e in pages.items()},
             credit_id=credit.id,
         )
@@ -164,9 +171,6 @@ class PriceBook:
         entry = self.entry(kind, day, key)
         return int(entry.amount) if entry is not None and entry.amount is not None else 0
 
-    def _options(self) -> Iterable[str]:
-        return sorted({e.key for e in self.entries if e.kind is PriceKind.OPTION})
-
 
 def _built_in(kind: PriceKind, key: str, amount: str) -> PriceEntry:
     return PriceEntry(kind, key, date(2026, 1, 1), Decimal(amount))
@@ -181,9 +185,6 @@ BUILT_IN_PRICES = PriceBook(
         _built_in(PriceKind.PAGE, Tier.AGENTIC, "10"),
         _built_in(PriceKind.PAGE, Tier.AGENTIC_PLUS, "45"),
         _built_in(PriceKind.SHEET, ANY, "1"),
-        _built_in(PriceKind.AUDIO_MINUTE, ANY, "3"),
-        _built_in(PriceKind.OPTION, "confidence_score_effort=high", "5"),
-        _built_in(PriceKind.OPTION, "forms=enrich", "10"),
         _built_in(PriceKind.CREDIT, f"{ANY}/{ANY}", "0.00125"),
         _built_in(PriceKind.PLAN_FEE, "free", "0"),
         _built_in(PriceKind.PLAN_FEE, "starter", "50"),

@@ -171,5 +171,11 @@ class ParseEngine(Protocol):
     async def cancel(self, vendor_job_id: str) -> EngineJob:
         """Ask for a stop; the answer says what came of it."""
 
+    async def billed(self, vendor_job_id: str) -> int | None:
+        """Credits that its records of usage say for a job; None when they say nothing of it.
+
+        Another source than ``status``: asked when that one stays silent.
+        """
+
     async def close(self) -> None:
         """Let go of connections and processes."""

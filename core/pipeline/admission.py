@@ -20,7 +20,7 @@ from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import ANY, Price, Tier, usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import NotAllowed
-from core.store import Store, Transaction, jobs, ledger, limits, prices, queue
+from core.store import Store, Transaction, documents, jobs, ledger, limits, prices, queue
 from core.store import settings as stored
 
 __all__ = [
@@ -55,6 +55,12 @@ class Rules:
         """The prices of today. Raises ``PriceMissing``."""
         today = now.astimezone(ZoneInfo(self.timezone)).date()
         return prices.book(tx).on(today, region=self.region, plan=self.plan)
+
+    def price_of(self, tx: Transaction, job: Job, now: datetime) -> Price:
+        """The prices of today for this job's document. Raises ``PriceMissing``."""
+        document = documents.find(tx, job.document_sha256)
+        has_sheets = document is not None and document.has_sheets
+        return self.price(tx, now).of_sheets(has_sheets=has_sheets)
 
 
 FROZEN = "real_frozen"
@@ -94,10 +100,11 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
     """
     queue.lock_attempts(tx, [job.id])
     opened = jobs.attempts(tx, job.id, job.generation) or _open(tx, job, actor, now)
+    # asked before the reservation, which uses it up
+    approved = limits.approval_of(tx, job.id, job.generation, now) is not None
     refused = _reserve(tx, job, opened, rules, actor, now, in_turn=in_turn)
     if refused is not None:
         return _hold(tx, job, refused, actor, now)
-    approved = limits.approval_of(tx, job.id, job.generation, now) is not None
     for attempt in opened:
         if attempt.status is AttemptStatus.PLANNED:
             jobs.change_attempt(
@@ -310,7 +317,7 @@ def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays,
 
     Raises ``NotAllowed`` for what has no price: it is not spent on.
     """
-    price = rules.price(tx, now)
+    price = rules.price_of(tx, job, now)
     team, submitter = queue.booked_on(tx, job.submission_id)
     is_local = attempt.engine is EngineName.LOCAL
     named = parse_page_ranges(attempt.target_pages) if attempt.target_pages else ()

@@ -175,8 +175,8 @@ class Again:
         now, rules = self._clock(), self._rules()
         with self._store.write() as tx:
             queue.lock_attempts(tx, [job.id])
-            price = rules.price(tx, now)
             fresh = jobs.job(tx, job.id)
+            price = rules.price_of(tx, fresh, now)
             is_same = fresh.generation == job.generation and fresh.status is JobStatus.COMPLETE
             tried = jobs.attempts(tx, job.id)
             if not is_same or not _only_lacked_it(fresh, tried):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from core.clock import Clock
 from core.domain.documents import ParsedDocument
 from core.domain.jobs import Actor, Job
-from core.domain.money import Price, Tier
+from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import Rules
@@ -82,7 +82,7 @@ class Reparse:
                 raise NotAllowed(f"{job.name} was parsed again already.", "Open it to see.")
             result = load(self._blob(job.result_blob)) if job.result_blob else ParsedDocument(())
             rules, now = self._rules(), self._clock()
-            price = rules.price(tx, now)
+            price = rules.price_of(tx, job, now)
             plan = plan_again(wanted.pages, len(result.pages), price, why)
             if price.usd(plan.credits) > wanted.usd:
                 raise NotAllowed(
@@ -103,10 +103,7 @@ class Reparse:
             raise NotAllowed(trouble, "Try again when LlamaParse can be used.")
 
     def _priced(self, job: Job, pages: Mapping[Tier, tuple[int, ...]]) -> PagesAgain:
-        price = self._price()
+        with self._store.read() as tx:
+            price = self._rules().price_of(tx, job, self._clock())
         credits_ = sum(price.credits(tier, len(numbers)) for tier, numbers in pages.items())
         return PagesAgain(job, pages, price.usd(credits_))
-
-    def _price(self) -> Price:
-        with self._store.read() as tx:
-            return self._rules().price(tx, self._clock())

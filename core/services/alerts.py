@@ -1,7 +1,7 @@
 """Alerts about money: at shares of a limit and on forecast, once per window, sent and shown."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from core.clock import Clock
@@ -19,7 +19,7 @@ from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import Rules
-from core.services.reports import BurnDown, Reports
+from core.services.reports import BurnDown, Outlook, Reports
 from core.store import Store, alerts, ledger, limits
 from core.store import settings as stored
 from core.store.alerts import Alert, Target
@@ -63,6 +63,11 @@ class Alerts:
         """The newest alerts of the mode's book."""
         with self._store.read() as tx:
             return alerts.recent(tx, book_of(mode))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many alerts of the last day there are, by book and kind."""
+        with self._store.read() as tx:
+            return alerts.counts(tx, self._clock() - timedelta(days=1))
 
     def shares(self) -> tuple[int, ...]:
         """Percent of a limit at which leads are told, in order."""
@@ -190,11 +195,10 @@ def _due(
 
 
 def _forecast(burn_down: BurnDown, book: str, now: datetime) -> Iterator[Alert]:
-    reached = burn_down.reached
-    if reached is None or burn_down.limit_usd is None or reached <= now:
+    if burn_down.outlook is not Outlook.REACHED_LATER or burn_down.limit_usd is None:
         return
     key = f"{book}:forecast:{burn_down.now:%Y-%m-%d}"
-    what = f"At this pace today's limit of ${burn_down.limit_usd:,.2f} is reached about {reached:%H:%M}."
+    what = f"Of today's limit of ${burn_down.limit_usd:,.2f}: {burn_down.words}"
     yield Alert(key, book, "forecast", what, "Raise it, or let less urgent work wait.", now)
 
 

@@ -1,50 +1,28 @@
 """Drift: what was estimated, what jobs reported, what was billed; and what follows when they part."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core.clock import Clock
 from core.domain.budgets import book_of
 from core.domain.jobs import Actor
-from core.domain.money import PriceKind
+from core.domain.money import PriceBook
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import FROZEN, Rules
-from core.store import Store, alerts, jobs, ledger, prices, queue, rollups, usage
+from core.services.statements import PLAN
+from core.store import Store, Transaction, alerts, jobs, ledger, prices, queue, usage
 from core.store import settings as stored
 from core.store.alerts import Alert
 from core.store.settings import StoredSetting
 from core.store.usage import DayOfUsage, UsageRecord
 
-__all__ = ["Drift", "Statement"]
+__all__ = ["Drift"]
 
-_SHARE, _FREEZES, _PLAN = "drift_share", "drift_freezes", "plan"
+_SHARE, _FREEZES, _ASKED = "drift_share", "drift_freezes", "usage_asked"
 _SHARE_AT_FIRST = Decimal("0.05")
 _SYSTEM = "system:drift"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One month as the vendor would bill it: the plan's fee, and what goes beyond its credits."""
-
-    month: date
-    plan: str
-    credits: int
-    included: int
-    fee_usd: Decimal
-    usd_per_credit: Decimal
-
-    @property
-    def over_credits(self) -> int:
-        """Credits that the plan does not include."""
-        return max(0, self.credits - self.included)
-
-    @property
-    def total_usd(self) -> Decimal:
-        """Fee and what goes beyond."""
-        return self.fee_usd + self.over_credits * self.usd_per_credit
 
 
 class Drift:
@@ -58,26 +36,37 @@ class Drift:
     def take_in(self, records: Sequence[UsageRecord]) -> int:
         """Store the vendor's records; what they bill differently is adjusted. How many jobs that were.
 
-        Records come again and again: each counts once, by its id.
+        Records come again and again: each counts once, by its id. One of a job that is still under way
+        is left for the next time: what it will have cost in the end, nobody knows yet.
         """
-        now, adjusted = self._clock(), 0
+        now = self._clock()
         with self._store.write() as tx:
-            changed = usage.keep(tx, records, now)
-            book = prices.book(tx)
-            owners = {i: owner for i in changed if (owner := usage.owner_of(tx, i)) is not None}
+            fresh = usage.new(tx, records)
             # before any book, as everybody does
-            job_ids = {jobs.attempt(tx, attempt_id).job_id for attempt_id, _ in owners.values()}
-            queue.lock_attempts(tx, sorted(job_ids))
-            for vendor_job_id, owner in owners.items():
-                credits_ = usage.credits_of(tx, vendor_job_id)
-                what = ledger.Bill(credits_, owner[1], was_sent=True, cause="by the usage metrics")
-                entry = ledger.bill(tx, owner[0], what, book, now)
-                if entry is not None:
-                    adjusted += 1
-                    billed = ledger.billed_credits(tx, entry.job_id)
-                    jobs.update_job(tx, entry.job_id, billed_credits=billed)
+            ids = {o.job_id for o in usage.owners(tx, (r.vendor_job_id for r in fresh)).values()}
+            queue.lock_attempts(tx, sorted(ids))
+            ledger.lock(tx, book_of(Mode.REAL))
+            # looked at again now that nobody else can move them, or takes in the same
+            fresh = usage.new(tx, fresh)
+            owners = usage.owners(tx, (r.vendor_job_id for r in fresh))
+            under_way = {i for i, owner in owners.items() if not owner.status.is_final}
+            taken = usage.keep(tx, [r for r in fresh if r.vendor_job_id not in under_way], now)
+            book = prices.book(tx)
+            bills = [_bill(tx, i, owners[i], book, now) for i in taken if i in owners]
         self._judge()
-        return adjusted
+        return sum(bills)
+
+    def asked(self, problem: str) -> None:
+        """Note that the vendor was asked for its usage just now, and why in vain if it was."""
+        setting = StoredSetting(_ASKED, problem, _SYSTEM, self._clock())
+        with self._store.write() as tx:
+            stored.save(tx, setting)
+
+    def last_asked(self) -> tuple[datetime, str] | None:
+        """When the vendor was last asked, and why in vain (empty when it answered)."""
+        with self._store.read() as tx:
+            setting = stored.all_settings(tx).get(_ASKED)
+        return None if setting is None else (setting.at, setting.value)
 
     def days(self, *, back: int = 31) -> tuple[DayOfUsage, ...]:
         """The days with usage, newest first."""
@@ -89,7 +78,7 @@ class Drift:
         with self._store.read() as tx:
             found = {name: s.value for name, s in stored.all_settings(tx).items()}
         share = Decimal(found.get(_SHARE, str(_SHARE_AT_FIRST)))
-        return share * 100, found.get(_FREEZES) == "yes", found.get(_PLAN, "free")
+        return share * 100, found.get(_FREEZES) == "yes", found.get(PLAN, "free")
 
     def frozen(self) -> str:
         """Why REAL is frozen; empty when it is not."""
@@ -121,30 +110,7 @@ class Drift:
         """The plan that the statement reckons with."""
         if plan not in {"free", "starter", "pro", "enterprise"}:
             raise NotAllowed(f"There is no plan {plan!r}.", "Use free, starter, pro or enterprise.")
-        self._store_settings({_PLAN: plan}, actor)
-
-    def statement(self, month: date) -> Statement:
-        """The month that ``month`` is in, by the plan that was set (free when none was)."""
-        first = month.replace(day=1)
-        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        with self._store.read() as tx:
-            setting = stored.all_settings(tx).get(_PLAN)
-            plan = setting.value if setting is not None else "free"
-            book = prices.book(tx)
-            sums = rollups.by_window(
-                tx, book_of(Mode.REAL), f"day:{first}", f"day:{last}~", "service"
-            )
-            fee = book.entry(PriceKind.PLAN_FEE, last, plan)
-            included = book.entry(PriceKind.PLAN_CREDITS, last, plan)
-            price = book.on(last, region=self._rules().region, plan=plan)
-        return Statement(
-            first,
-            plan,
-            sum(s.settled_credits for s in sums),
-            int(included.amount or 0) if included is not None else 0,
-            (fee.amount or Decimal(0)) if fee is not None else Decimal(0),
-            price.usd_per_credit,
-        )
+        self._store_settings({PLAN: plan}, actor)
 
     def _judge(self) -> None:
         """Alert, once a day of usage, when bills and reports are further apart than is set."""
@@ -154,12 +120,12 @@ class Drift:
             share = settings.get(_SHARE)
             most = Decimal(share.value) if share is not None else _SHARE_AT_FIRST
             for day in usage.by_day(tx, now.date() - timedelta(days=31)):
-                apart = abs(day.billed - day.reported)
-                if not day.reported or Decimal(apart) / day.reported <= most:
+                if not day.reported or Decimal(day.apart) / day.reported <= most:
                     continue
+                billed = day.billed - day.unreported
                 what = (
-                    f"On {day.day:%d %b} jobs reported {day.reported:,} credits and {day.billed:,} "
-                    f"were billed for them: {apart / day.reported:.0%} apart."
+                    f"On {day.day:%d %b} jobs reported {day.reported:,} credits and {billed:,} "
+                    f"were billed for them: {day.apart / day.reported:.0%} apart."
                 )
                 freezes = settings.get(_FREEZES)
                 does_freeze = freezes is not None and freezes.value == "yes"
@@ -174,3 +140,17 @@ class Drift:
         with self._store.write() as tx:
             for name, value in values.items():
                 stored.save(tx, StoredSetting(name, value, str(actor), self._clock()))
+
+
+def _bill(
+    tx: Transaction, vendor_job_id: str, owner: usage.Owner, book: PriceBook, now: datetime
+) -> bool:
+    """Bring the ledger to what the metrics say of one job; whether that changed something."""
+    credits_ = usage.credits_of(tx, vendor_job_id)
+    what = ledger.Bill(credits_, owner.status, was_sent=True, cause="by the usage metrics")
+    entry = ledger.bill(tx, owner.attempt_id, what, book, now)
+    if entry is None:
+        return False
+    billed = ledger.billed_credits(tx, entry.job_id)
+    jobs.update_job(tx, entry.job_id, billed_credits=billed)
+    return True

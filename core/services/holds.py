@@ -31,11 +31,11 @@ from core.errors import NotAllowed, PriceMissing
 from core.pipeline.admission import Rules, admit
 from core.pipeline.withdrawal import withdraw
 from core.services.submit import options_key
-from core.store import Store, Transaction, alerts, jobs, ledger, limits, queue
+from core.store import Store, Transaction, alerts, jobs, ledger, limits, queue, requests
 from core.store.alerts import Alert
 from core.store.limits import Approval
 
-__all__ = ["Choice", "Holds", "TierOffer"]
+__all__ = ["Asked", "Choice", "Holds", "TierOffer"]
 
 _APPROVED_FOR = timedelta(hours=24)
 
@@ -64,6 +64,16 @@ class Choice:
     next_window: Uses
     offers: tuple[TierOffer, ...]
     can_go_local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A held job that somebody asked a lead to let pass: who, why and when."""
+
+    job: Job
+    actor: str
+    note: str
+    at: datetime
 
 
 class Holds:
@@ -116,7 +126,7 @@ class Holds:
         with self._store.write() as tx:
             queue.lock_attempts(tx, [job_id])
             job = _held(tx, job_id)
-            price = rules.price(tx, now)
+            price = rules.price_of(tx, job, now)
             plan = _plan(job, tier, price)
             if plan.credits >= job.plan.credits:
                 raise NotAllowed(f"{tier.value.replace('_', ' ')} is not cheaper.")
@@ -157,11 +167,45 @@ class Holds:
         now = self._clock()
         with self._store.write() as tx:
             job = _held(tx, job_id)
-            words = f"{actor} asks to let {job.name} pass: {note.strip() or 'no reason given'}."
-            jobs.note(tx, job_id, "money", "asked", actor, words, now)
-            step = f"Open the job and decide: parsedeck spend approve {job_id} --reason TEXT."
-            key = f"ask:{job_id}:{job.generation}"
+            why, price = note.strip(), f"${job.estimated_usd:.4f}"
+            words = f"{actor} asks to let {job.name} pass for {price}: {why or 'no reason given'}."
+            jobs.note(tx, job_id, "money", requests.ASKED, actor, words, now, detail={"note": why})
+            step = (
+                f"Decide on the Limits screen, or: parsedeck spend approve {job_id} --reason TEXT."
+            )
+            # after a no it may be asked, and told, anew
+            key = f"ask:{job_id}:{job.generation}:{requests.closed_before(tx, job_id)}"
             alerts.record(tx, Alert(key, book_of(job.mode), "ask", words, step, now))
+
+    def asked(self) -> tuple[Asked, ...]:
+        """What waits for a lead's answer, the oldest first, real and simulated."""
+        with self._store.read() as tx:
+            return tuple(
+                Asked(jobs.job(tx, one.job_id), one.actor, one.note, one.at)
+                for one in requests.open_requests(tx)
+            )
+
+    def refuse(self, job_ids: Sequence[str], reason: str, actor: Actor) -> None:
+        """Say no to what was asked for these, on record; they go on waiting for room. All or none.
+
+        Raises ``NotAllowed`` without a reason or for what nobody asked for.
+        """
+        if not reason.strip():
+            raise NotAllowed("A refusal needs a reason.", "Say why, so that others understand it.")
+        now = self._clock()
+        with self._store.write() as tx:
+            queue.lock_attempts(tx, job_ids)
+            waiting = {one.job_id for one in requests.open_requests(tx)}
+            for job_id in job_ids:
+                job = _held(tx, job_id)
+                if job_id not in waiting:
+                    raise NotAllowed(f"Nobody asked to let {job.name} pass.", "Look again.")
+                words = f"refused to let it pass: {reason.strip()}"
+                jobs.note(tx, job_id, "money", "refused", actor, words, now)
+                step = (
+                    f"{actor} {words}. It waits for room; or choose a cheaper tier, or cancel it."
+                )
+                jobs.update_job(tx, job_id, next_step=step)
 
     def approve(
         self, job_ids: Sequence[str], reason: str, actor: Actor, *, hours: float | None = None
@@ -201,7 +245,7 @@ class Holds:
         self, tx: Transaction, job: Job, uses: Uses, ask: Ask, rules: Rules, now: datetime
     ) -> tuple[TierOffer, ...]:
         try:
-            price = rules.price(tx, now)
+            price = rules.price_of(tx, job, now)
         except PriceMissing:
             return ()
         found = []

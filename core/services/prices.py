@@ -18,8 +18,6 @@ __all__ = ["KEYS", "Prices"]
 KEYS: dict[PriceKind, tuple[str, ...]] = {
     PriceKind.PAGE: tuple(tier.value for tier in Tier),
     PriceKind.SHEET: (ANY,),
-    PriceKind.AUDIO_MINUTE: (ANY,),
-    PriceKind.OPTION: ("confidence_score_effort=high", "forms=enrich"),
     PriceKind.CREDIT: tuple(
         f"{region}/{plan}"
         for region in (ANY, "na", "eu")
@@ -28,7 +26,7 @@ KEYS: dict[PriceKind, tuple[str, ...]] = {
     PriceKind.PLAN_FEE: ("free", "starter", "pro", "enterprise"),
     PriceKind.PLAN_CREDITS: ("free", "starter", "pro", "enterprise"),
 }
-"""What each kind of price can be for."""
+"""What each kind of price can be for: what can be ordered here, and nothing else."""
 
 _MOST = 1_000_000
 
@@ -50,7 +48,9 @@ class Prices:
         today = self.today()
         with self._store.read() as tx:
             book = prices.book(tx)
-        things = sorted({(e.kind, e.key, e.version) for e in book.entries})
+        # an earlier version priced what was never ordered
+        known = [e for e in book.entries if e.key in KEYS.get(e.kind, ())]
+        things = sorted({(e.kind, e.key, e.version) for e in known})
         found = [book.entry(kind, today, key, version=version) for kind, key, version in things]
         order = list(PriceKind)
         return tuple(
@@ -80,8 +80,9 @@ class Prices:
 
         Raises ``NotAllowed`` for a wrong amount, a day that is over, or no reason.
         """
-        if key not in KEYS[kind]:
-            raise NotAllowed(f"There is no price for {key!r}.", f"Use {', '.join(KEYS[kind])}.")
+        keys = KEYS.get(kind, ())
+        if key not in keys:
+            raise NotAllowed(f"There is no price for {key!r}.", f"Use {', '.join(keys)}.")
         if not reason.strip():
             raise NotAllowed("A new price needs a reason.", "Say where it comes from.")
         if valid_from < self.today():

@@ -138,6 +138,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
         what = "a credit" if price is None else f"the tier {tier.value.replace('_', ' ')}"
         missing = PriceMissing(what, now.date())
         return _with_note(nothing, f"{missing.what} {missing.next_step}")
+    price = price.of_sheets(has_sheets=upload.document.has_sheets)
     plans = {
         each: plan_route(
             RouteFacts(

@@ -6,15 +6,17 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.domain.jobs import Attempt, Job
-from core.domain.money import PriceKind, usd_from_micros
+from core.domain.money import PriceBook, PriceKind, usd_from_micros
 from core.domain.routing import Mode
 from core.domain.speaker import told_of
-from core.store import Store, jobs, ledger, prices
-from core.store.ledger import Entry
+from core.pipeline.driving.timing import BILL_WAITS
+from core.store import Store, documents, jobs, ledger, prices
+from core.store.ledger import NEVER_BILLED, Entry
 from core.store.prices import PriceChange
 
 __all__ = ["Receipt", "ReceiptLine", "Receipts"]
 
+_NOT_YET = "LlamaParse has not billed it yet; the reservation stays until it does, and"
 _CAUSES = {
     "cached": "LlamaParse had the result in its cache: nothing was billed.",
     "failed": "It failed; what LlamaParse billed for it is settled, the rest was released.",
@@ -42,20 +44,29 @@ class ReceiptLine:
     outcome: str
     adjustments: tuple[tuple[datetime, int, str], ...]
     approval_id: int | None
+    is_assumed: bool = False
+    credits_per_sheet: int = 0
+
+    @property
+    def _how(self) -> str:
+        return "never billed, taken as" if self.is_assumed else "billed"
 
     @property
     def words(self) -> str:
         """One line for the terminal and the screen."""
-        pages = f"{self.pages:,} page{'' if self.pages == 1 else 's'}"
+        noun = "sheet" if self.credits_per_sheet else "page"
+        pages = f"{self.pages:,} {noun}{'' if self.pages == 1 else 's'}"
         if self.engine == "local":
             return f"{pages} by the local engine: free"
         per_page = "?" if self.credits_per_page is None else f"{self.credits_per_page}"
+        if self.credits_per_sheet:
+            per_page = f"({per_page} + {self.credits_per_sheet})"
         rate = "?" if self.usd_per_credit is None else f"${self.usd_per_credit.normalize():f}"
         since = "" if self.priced_from is None else f" (price from {self.priced_from.isoformat()})"
         billed = (
             "not billed yet"
             if self.billed_credits is None
-            else f"billed {self.billed_credits:,} credits, ${self.billed_usd}"
+            else f"{self._how} {self.billed_credits:,} credits, ${self.billed_usd}"
         )
         return (
             f"{pages} x {per_page} credits x {rate}{since} = "
@@ -103,6 +114,7 @@ class Receipt:
                     "tier": line.tier,
                     "pages": line.pages,
                     "credits_per_page": line.credits_per_page,
+                    "credits_per_sheet": line.credits_per_sheet,
                     "usd_per_credit": None
                     if line.usd_per_credit is None
                     else str(line.usd_per_credit),
@@ -111,6 +123,7 @@ class Receipt:
                     "reported_credits": line.reported_credits,
                     "billed_credits": line.billed_credits,
                     "billed_usd": None if line.billed_usd is None else str(line.billed_usd),
+                    "taken_as_quoted": line.is_assumed,
                     "outcome": line.outcome,
                 }
                 for line in self.lines
@@ -132,10 +145,15 @@ class Receipts:
             attempts = {attempt.id: attempt for attempt in jobs.attempts(tx, job_id)}
             entries = ledger.entries_of(tx, job_id)
             book = {change.id: change for change in prices.history(tx)}
+            document = documents.find(tx, job.document_sha256)
+            sheets = prices.book(tx) if document is not None and document.has_sheets else None
         ids = dict.fromkeys(e.attempt_id for e in entries if e.kind == "reserve")
         lines = tuple(
             _line(
-                [e for e in entries if e.attempt_id == attempt_id], attempts.get(attempt_id), book
+                [e for e in entries if e.attempt_id == attempt_id],
+                attempts.get(attempt_id),
+                book,
+                sheets,
             )
             for attempt_id in ids
         )
@@ -151,9 +169,14 @@ class Receipts:
 
 
 def _line(
-    entries: Sequence[Entry], attempt: Attempt | None, book: dict[int, PriceChange]
+    entries: Sequence[Entry],
+    attempt: Attempt | None,
+    book: dict[int, PriceChange],
+    sheets: PriceBook | None,
 ) -> ReceiptLine:
     first = entries[0]
+    day = date.fromisoformat(first.day)
+    sheet = sheets.entry(PriceKind.SHEET, day) if sheets is not None else None
     ended = [e for e in entries if e.kind in {"settle", "release"}]
     adjusted = [e for e in entries if e.kind == "adjust"]
     page, credit = book.get(first.page_price_id or 0), book.get(first.credit_price_id or 0)
@@ -177,6 +200,8 @@ def _line(
         outcome=ended[0].outcome if ended else "open",
         adjustments=tuple((e.at, e.settled_credits, e.cause) for e in adjusted),
         approval_id=first.approval_id,
+        is_assumed=bool(ended) and ended[0].cause == NEVER_BILLED and not adjusted,
+        credits_per_sheet=int(sheet.amount or 0) if sheet is not None else 0,
     )
 
 
@@ -188,7 +213,12 @@ def _causes(job: Job, lines: Sequence[ReceiptLine]) -> list[str]:
         if line.approval_id is not None:
             found.append(f"It passed the limit by approval {line.approval_id}.")
         if line.billed_credits is None:
-            found.append("LlamaParse has not billed it yet; the reservation stays until it does.")
+            found.append(f"{_NOT_YET} after {BILL_WAITS.days} days it is taken as quoted.")
+        elif line.is_assumed:
+            found.append(
+                f"LlamaParse never billed it: after {BILL_WAITS.days} days it was taken as quoted. A bill"
+                " that comes after all is adjusted."
+            )
         elif line.outcome in {"done", "repeat"}:
             found += _difference(line)
         for at, credits_, cause in line.adjustments:
@@ -205,9 +235,10 @@ def _difference(line: ReceiptLine) -> list[str]:
     billed, reserved = line.billed_credits or 0, line.reserved_credits
     if billed == reserved or line.credits_per_page is None or line.engine == "local":
         return []
-    by_page = line.pages * line.credits_per_page
+    each = line.credits_per_page + line.credits_per_sheet
+    by_page = line.pages * each
     if billed == by_page:
         return [f"It had {line.pages} pages, not as many as were quoted."]
     more = "more" if billed > reserved else "less"
     words = f"LlamaParse billed {abs(billed - reserved):,} credits {more} than {line.pages} pages"
-    return [f"{words} at {line.credits_per_page} come to: options, simpler pages, an older price."]
+    return [f"{words} at {each} come to: options, simpler pages, an older price."]

@@ -199,7 +199,7 @@ class Replans:
                 mode=mode,
                 tier=job.options.tier,
                 page_count=job.page_count,
-                price=price,
+                price=price.of_sheets(has_sheets=document is not None and document.has_sheets),
                 vendor_is_configured=self._is_configured,
                 pages=document.pages if document else (),
                 policy=policy,

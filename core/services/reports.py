@@ -1,15 +1,16 @@
 """Spend over time as tables: sums of the roll-ups through pandas, for charts and CSV alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from core.clock import Clock
 from core.domain.budgets import EVERYTHING, Unit, Window, book_of, next_start, window_key
-from core.domain.forecast import MonthForecast, month_forecast, reached_at
+from core.domain.forecast import MonthForecast, is_telling, month_forecast, reached_at
 from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
 from core.pipeline.admission import Rules
@@ -19,7 +20,7 @@ from core.store.rollups import Sums
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RANGES", "WASTE", "BurnDown", "Month", "Report", "Reports"]
+__all__ = ["RANGES", "WASTE", "BurnDown", "Month", "Outlook", "Report", "Reports"]
 
 RANGES = {"today": 1, "7 days": 7, "30 days": 30, "90 days": 90}
 WASTE = ("failed", "cancelled", "repeat")
@@ -27,15 +28,45 @@ WASTE = ("failed", "cancelled", "repeat")
 _HISTORY_DAYS = 28
 
 
+class Outlook(StrEnum):
+    """Where today leads."""
+
+    NO_LIMIT = "no limit"
+    TOO_EARLY = "too early to tell"
+    HOLDS = "holds"
+    REACHED_LATER = "reached later"
+    REACHED = "reached"
+
+
 @dataclass(frozen=True, slots=True)
 class BurnDown:
-    """Today by the hour: what was used in all up to each moment, and where that leads."""
+    """Today by the hour: what was used in all up to each moment, and where that leads.
+
+    ``reached`` is when the limit will be reached at this pace, in the configured time zone; only where
+    there is enough to tell, and not when it is reached already.
+    """
 
     hours: "pd.DataFrame"
     limit_usd: Decimal | None
     reached: datetime | None
     now: datetime
     ends: datetime
+    outlook: Outlook
+
+    @property
+    def words(self) -> str:
+        """The outlook as one sentence: the same on the Spend screen and in the alert."""
+        match self.outlook:
+            case Outlook.NO_LIMIT:
+                return "No limit a day is set."
+            case Outlook.TOO_EARLY:
+                return "It is too early to say when the limit will be reached."
+            case Outlook.HOLDS:
+                return "At this pace the limit holds today."
+            case Outlook.REACHED_LATER:
+                return f"At this pace the limit is reached about {self.reached:%H:%M}."
+            case Outlook.REACHED:
+                return f"The limit is reached; it starts anew at {self.ends:%H:%M}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +164,12 @@ class Reports:
             until = min(now, next_start(Window.HOUR, hour, rules.timezone)).astimezone(zone)
             rows.append((until, settled / 1e6, reserved / 1e6))
         used = [(when, paid + held) for when, paid, held in rows]
-        reached = reached_at(used, float(limit), now, ends) if limit is not None else None
+        outlook, reached = _outlook(used, limit, now, ends)
         import pandas as pd  # noqa: PLC0415 - it takes half a second; most commands draw nothing
 
         frame = pd.DataFrame(rows, columns=["at", "settled_usd", "reserved_usd"])
         reached = None if reached is None else reached.astimezone(zone)
-        return BurnDown(frame, limit, reached, local, ends)
+        return BurnDown(frame, limit, reached, local, ends, outlook)
 
     def month(self, mode: Mode) -> Month:
         """What this month came to so far, and will come to."""
@@ -170,6 +201,21 @@ class Reports:
         key = (EVERYTHING, Window.DAY, Unit.USD)
         in_force = limits.in_force(tx, book, rules.limits, now)
         return next((usd_from_micros(x.amount) for x in in_force if x.key == key), None)
+
+
+def _outlook(
+    used: Sequence[tuple[datetime, float]], limit: Decimal | None, now: datetime, ends: datetime
+) -> tuple[Outlook, datetime | None]:
+    if limit is None:
+        return Outlook.NO_LIMIT, None
+    most = float(limit)
+    if used[-1][1] >= most:
+        return Outlook.REACHED, None
+    # without any spending the limit holds; a little of it says nothing
+    if used[-1][1] and not is_telling(used, most, now):
+        return Outlook.TOO_EARLY, None
+    reached = reached_at(used, most, now, ends)
+    return (Outlook.HOLDS if reached is None else Outlook.REACHED_LATER), reached
 
 
 def _frame(sums: tuple[Sums, ...]) -> "pd.DataFrame":

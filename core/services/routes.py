@@ -82,7 +82,7 @@ class Routes:
         self, policy: RoutePolicy, name: str, document: Document, tier: Tier = Tier.AGENTIC
     ) -> Preview:
         """What these rules would do with a document under the economy policy; nothing is spent."""
-        price = self.price()
+        price = self.price().of_sheets(has_sheets=document.has_sheets)
         facts = RouteFacts(
             mode=Mode.HYBRID,
             tier=tier,

@@ -261,8 +261,11 @@ def _note_avoided(
         is_there = line.upload.same_as or line.earlier is not None
         if line.will_parse or not document.is_parsable or not is_there or quote.price is None:
             continue
-        pages = document.page_count or 0
-        worth = quote.price.usd(quote.price.credits(quote.tier, pages))
+        # what a link led to is known once it was parsed
+        found = line.earlier.page_count if line.earlier is not None else None
+        pages = document.page_count or found or 0
+        price = quote.price.of_sheets(has_sheets=document.has_sheets)
+        worth = price.usd(price.credits(quote.tier, pages))
         whose = ledger.Reservation(
             job_id=submission.id,
             attempt_id=f"{submission.id}:{position}",

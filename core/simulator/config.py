@@ -28,7 +28,8 @@ class SimulatorConfig:
 
     ``source_hosts`` are hosts beside loopback that a ``source_url`` may name. ``credit_budget`` is
     what the plan holds: when it is used up, new jobs get 402. ``uploads_per_s`` is the plan's rate;
-    above it uploads get 429. None and 0 mean without end. When ``events`` names
+    above it uploads get 429. ``metered_extra_credits`` is by how much the usage metrics of a job are
+    above what the job itself reports. None and 0 mean without end. When ``events`` names
     ``parse.partial_success``, a job with failed pages announces that instead of ``parse.success``.
     """
 
@@ -45,6 +46,7 @@ class SimulatorConfig:
     credit_budget: int | None = None
     max_upload_bytes: int = 512 * 1024 * 1024
     uploads_per_s: int = 0
+    metered_extra_credits: int = 0
     source_hosts: tuple[str, ...] = ()
     link_s: float = 900.0
     events: tuple[str, ...] = ("parse.running", "parse.success", "parse.error", "parse.cancelled")

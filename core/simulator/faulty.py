@@ -20,6 +20,8 @@ _RESULTS = {*SECTIONS, "text_full", "markdown_full"}
 _FAMILIES = {
     "/api/v1/beta/files": "files",
     "/api/v1/beta/usage-metrics": "usage",
+    "/api/v1/organizations": "usage",
+    "/api/v1/projects": "usage",
     "/api/v1/beta/webhook-configs": "hooks",
     "/api/v2/webhook-configs": "hooks",
     "/storage/": "download",

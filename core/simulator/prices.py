@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 
+from core.domain.documents import is_named_spreadsheet
 from core.domain.money import BUILT_IN_PRICES, Tier
 
 __all__ = ["MODES", "price_of_form", "price_of_tier"]
@@ -33,9 +34,10 @@ _SWITCHES = (
 _PRESET = 90
 
 
-def price_of_tier(tier: Tier, day: date) -> int:
-    """Credits per page on that day."""
-    return BUILT_IN_PRICES.on(day).credits(tier, 1)
+def price_of_tier(tier: Tier, day: date, name: str) -> int:
+    """Credits per page of a document of that name on that day; a sheet costs its own on top."""
+    price = BUILT_IN_PRICES.on(day)
+    return price.of_sheets(has_sheets=is_named_spreadsheet(name)).credits(tier, 1)
 
 
 def price_of_form(form: Mapping[str, str]) -> int:

@@ -142,7 +142,7 @@ def job_of(
         sha256=sha256,
         size_bytes=size,
         tier=asked.tier.value,
-        price=price_of_tier(asked.tier, day) + high + config.layout_credits,
+        price=price_of_tier(asked.tier, day, name) + high + config.layout_credits,
         form_price=config.form_page_credits if processing.forms == "enrich" else 0,
         options=Options(
             target_pages=asked.page_ranges.target_pages or "",

@@ -1,4 +1,4 @@
-"""The routes that say what was used: one record for each job that is on the bill."""
+"""The routes that say who pays, and what was used: one record for each job that is on the bill."""
 
 import asyncio
 import uuid
@@ -68,7 +68,22 @@ async def aggregate(request: Request) -> Response:
     )
 
 
+async def organizations(request: Request) -> Response:
+    """GET /api/v1/organizations: the one that every key belongs to."""
+    config = desk_of(request).config
+    return JSONResponse([{"id": config.organization_id, "name": "Simulated"}])
+
+
+async def projects(request: Request) -> Response:
+    """GET /api/v1/projects: the one there is."""
+    config = desk_of(request).config
+    whose = {"id": config.project_id, "organization_id": config.organization_id}
+    return JSONResponse([{**whose, "name": "Simulated", "is_default": True}])
+
+
 ROUTES = (
+    Route("/api/v1/organizations", organizations),
+    Route("/api/v1/projects", projects),
     Route("/api/v1/beta/usage-metrics", list_usage),
     Route("/api/v1/beta/usage-metrics/aggregate", aggregate),
 )
@@ -128,6 +143,6 @@ def _record(desk: Desk, job: SimJob) -> Record:
         "day": datetime.fromtimestamp(job.billed_at or 0.0, UTC).date().isoformat(),
         "event_aggregation_key": job.id,
         "event_aggregation_type": PurePath(job.name).suffix.lstrip(".").lower() or "file",
-        "credits": job.credits,
+        "credits": (job.credits or 0) + desk.config.metered_extra_credits,
         "usage_tags": list(job.usage_tags) or None,
     }

@@ -59,7 +59,7 @@ def job_of_form(
         sha256=sha256,
         size_bytes=size,
         tier=tier if is_known else "",
-        price=layout + (price_of_tier(Tier(tier), day) if is_known else price_of_form(form)),
+        price=layout + (price_of_tier(Tier(tier), day, name) if is_known else price_of_form(form)),
         options=_options(form, doomed=_DOOMED if tier and not is_known else ""),
         targets=targets[:1] if config.first_webhook_only else targets,
         cache_key="v1" + json.dumps(relevant, sort_keys=True),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
+from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
@@ -14,6 +15,7 @@ __all__ = [
     "Alert",
     "Target",
     "add_target",
+    "counts",
     "has_unsent",
     "known",
     "recent",
@@ -99,6 +101,16 @@ def recent(tx: Transaction, book: str, *, limit: int = 20) -> tuple[Alert, ...]:
         select(AlertRow).where(AlertRow.book == book).order_by(col(AlertRow.at).desc()).limit(limit)
     )
     return tuple(_alert(row) for row in tx.exec(query))
+
+
+def counts(tx: Transaction, since: datetime) -> dict[tuple[str, str], int]:
+    """How many there were since then, by book and kind."""
+    query = (
+        select(AlertRow.book, AlertRow.kind, func.count())
+        .where(AlertRow.at >= since)
+        .group_by(AlertRow.book, AlertRow.kind)
+    )
+    return {(book, kind): count for book, kind, count in tx.exec(query)}
 
 
 def targets(tx: Transaction) -> tuple[Target, ...]:

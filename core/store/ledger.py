@@ -30,6 +30,7 @@ from core.store.engine import Transaction
 from core.store.tables import AttemptRow, LedgerRow, OpenReservationRow, RollupRow
 
 __all__ = [
+    "NEVER_BILLED",
     "Bill",
     "Entry",
     "Reservation",
@@ -42,12 +43,16 @@ __all__ = [
     "lock",
     "lock_all",
     "note_avoided",
+    "quoted_credits",
     "release",
     "reserve",
     "spent_since",
     "unsettled",
     "uses",
 ]
+
+NEVER_BILLED = "never billed: taken as quoted"
+"""The cause of a settlement that no bill stands behind; a bill that comes after all adjusts it."""
 
 _LOCK = 736_174  # the first of two numbers that name our advisory locks on Postgres
 _BOOKS = ("real", "mock")
@@ -217,6 +222,12 @@ def is_reserved(tx: Transaction, attempt_id: str) -> bool:
     return _first(tx, attempt_id) is not None
 
 
+def quoted_credits(tx: Transaction, attempt_id: str) -> int:
+    """Credits that were reserved for this attempt."""
+    first = _first(tx, attempt_id)
+    return first.reserved_credits if first is not None else 0
+
+
 def bill(
     tx: Transaction, attempt_id: str, what: Bill, prices: PriceBook, at: datetime
 ) -> Entry | None:
@@ -290,20 +301,20 @@ def note_avoided(  # noqa: PLR0913 - whose saving, how much of it, when and wher
 
 
 def billed_credits(tx: Transaction, job_id: str) -> int | None:
-    """What a job was billed so far; None while nothing is known, be it of one of its attempts."""
-    query = select(func.count(), func.sum(col(LedgerRow.settled_credits))).where(
-        col(LedgerRow.job_id) == job_id, col(LedgerRow.kind) != "reserve"
-    )
-    count, credits_ = tx.execute(query).one()
-    if credits_ or not count:
-        return int(credits_) if count else None
+    """What a job was billed in all; None while one of its paid attempts is not billed yet."""
     is_open = (
         select(col(OpenReservationRow.attempt_id))
         .join(LedgerRow, col(LedgerRow.id) == col(OpenReservationRow.entry_id))
         .where(col(LedgerRow.job_id) == job_id, col(LedgerRow.reserved_credits) > 0)
         .limit(1)
     )
-    return None if tx.execute(is_open).first() else 0
+    if tx.execute(is_open).first() is not None:
+        return None
+    query = select(func.sum(col(LedgerRow.settled_credits))).where(
+        col(LedgerRow.job_id) == job_id, col(LedgerRow.kind) != "reserve"
+    )
+    credits_ = tx.execute(query).scalar()
+    return None if credits_ is None else int(credits_)
 
 
 def entries_of(tx: Transaction, job_id: str) -> tuple[Entry, ...]:

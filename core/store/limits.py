@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from core.domain.budgets import Limit, Unit, Window
 from core.errors import Overtaken
 from core.store.engine import Transaction
-from core.store.tables import ApprovalRow, LimitChangeRow
+from core.store.tables import ApprovalRow, LedgerRow, LimitChangeRow
 
 __all__ = [
     "Approval",
@@ -47,7 +47,7 @@ class LimitChange:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A lead lets one generation of one job pass the limits, until it expires."""
+    """A lead lets one generation of one job pass the limits, once, until it expires."""
 
     id: int
     job_id: str
@@ -132,11 +132,19 @@ def add_approval(tx: Transaction, approval: Approval) -> Approval:
 
 
 def approval_of(tx: Transaction, job_id: str, generation: int, now: datetime) -> Approval | None:
-    """The approval that lets this generation of the job pass now, if there is one."""
+    """The approval that lets this generation of the job pass now, if there is one.
+
+    It is good for one reservation: once that is made, whatever comes later asks anew.
+    """
+    used_up = select(LedgerRow.id).where(
+        LedgerRow.job_id == job_id,
+        LedgerRow.kind == "reserve",
+        col(LedgerRow.approval_id) == col(ApprovalRow.id),
+    )
     query = (
         select(ApprovalRow)
         .where(ApprovalRow.job_id == job_id, ApprovalRow.generation == generation)
-        .where(col(ApprovalRow.expires_at) > now)
+        .where(col(ApprovalRow.expires_at) > now, ~used_up.exists())
         .order_by(col(ApprovalRow.id).desc())
     )
     row = tx.exec(query).first()

@@ -1,20 +1,31 @@
 """Figures for Prometheus, in a registry of their own so that two consoles do not share them."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = ["Metrics"]
 
 
 class Metrics:
-    """What ``/metrics`` shows. Labels are closed sets; no names, ids or secrets."""
+    """What ``/metrics`` shows. Labels are closed sets, the teams of the console among them.
+
+    No names of people or documents, no ids, no secrets.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._jobs = Gauge("parsedeck_jobs", "Jobs by state", ["state"], registry=self.registry)
         self._money = Gauge(
             "parsedeck_limit",
-            "Limits over everything by book (real, mock), window and unit: limit, reserved, settled",
-            ["book", "window", "unit", "part"],
+            "Limits by book (real, mock), scope, window and unit: limit, reserved, settled, left",
+            ["book", "scope", "window", "unit", "part"],
+            registry=self.registry,
+        )
+        self._alerts = Gauge(
+            "parsedeck_alerts",
+            "Alerts about money of the last 24 hours by book and kind",
+            ["book", "kind"],
             registry=self.registry,
         )
         self._webhooks = Counter(
@@ -47,13 +58,25 @@ class Metrics:
 
     def set_jobs(self, counts: dict[str, int]) -> None:
         """How many jobs stand where now."""
+        self._jobs.clear()  # a state that nobody is in any more is not told with its last count
         for state, count in counts.items():
             self._jobs.labels(state).set(count)
 
-    def set_money(self, book: str, window: str, unit: str, amounts: dict[str, float]) -> None:
-        """What of a limit over everything is reserved, settled, and what it is; dollars or submits."""
-        for part, amount in amounts.items():
-            self._money.labels(book, window, unit, part).set(amount)
+    def set_money(self, amounts: Mapping[tuple[str, str, str, str], Mapping[str, float]]) -> None:
+        """Of each limit (book, scope, window, unit) what it is, and what of it is reserved, settled, left.
+
+        In dollars or submits. A limit that is gone is not shown any more.
+        """
+        self._money.clear()
+        for limit, parts in amounts.items():
+            for part, amount in parts.items():
+                self._money.labels(*limit, part).set(amount)
+
+    def set_alerts(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many alerts of each kind there were lately, by book."""
+        self._alerts.clear()
+        for labels, count in counts.items():
+            self._alerts.labels(*labels).set(count)
 
     def text(self) -> bytes:
         """The exposition format."""

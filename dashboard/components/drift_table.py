@@ -1,20 +1,19 @@
-"""Estimated, reported and billed by day; the freeze; the month's statement."""
-
-from datetime import date
+"""Estimated, reported and billed by day, the freeze, and the plan."""
 
 import pandas as pd
 import streamlit as st
 
 from core.domain.jobs import Actor
 from core.errors import ConsoleError
+from core.pipeline.driving.timing import BILL_WAITS
 from core.services.drift import Drift
 from dashboard.boundary import tell
-from dashboard.wording import money, plain
+from dashboard.wording import plain
 
 __all__ = ["show"]
 
 
-def show(drift: Drift, today: date, actor: Actor) -> None:
+def show(drift: Drift, actor: Actor) -> None:
     """What the usage metrics said, beside what Parsedeck thought; real money only."""
     frozen = drift.frozen()
     if frozen:
@@ -24,6 +23,7 @@ def show(drift: Drift, today: date, actor: Actor) -> None:
             _lift(drift, reason or "", actor)
     days = drift.days()
     st.subheader("Drift", anchor=False)
+    _asked(drift)
     if not days:
         st.caption("No usage metrics were taken in yet: what jobs report is what counts.")
     else:
@@ -35,21 +35,31 @@ def show(drift: Drift, today: date, actor: Actor) -> None:
                     "reported": day.reported,
                     "billed": day.billed,
                     "outside Parsedeck": day.outside,
+                    "taken as quoted": day.assumed,
                 }
                 for day in days
             ),
             hide_index=True,
             key="drift",
         )
-        st.caption(f"Credits of real work; {len(days)} days with usage.")
+        st.caption(
+            f"Credits of real work; {len(days)} days with usage. What LlamaParse has not billed "
+            f"{BILL_WAITS.days} days after a job's end is looked for in its usage metrics, else taken as quoted."
+        )
     if st.button("Drift and plan…", key="drift-settings"):
         _settings(drift, actor)
-    bill = drift.statement(today)
-    words = (
-        f"{bill.month:%B %Y}, plan {bill.plan}: fee {money(bill.fee_usd)}, {bill.credits:,} credits of "
-        f"{bill.included:,} included, {bill.over_credits:,} beyond: {money(bill.total_usd)} in all."
-    )
-    st.caption(words.replace("$", "\\$"))
+
+
+def _asked(drift: Drift) -> None:
+    asked = drift.last_asked()
+    if asked is None:
+        return
+    at, problem = asked
+    if problem:
+        words = f"The usage metrics could not be read at {at:%H:%M UTC on %d %b}. {problem}"
+        st.warning(plain(words), icon=":material/sync_problem:")
+    else:
+        st.caption(f"Usage metrics were read at {at:%H:%M UTC on %d %b}.")
 
 
 def _lift(drift: Drift, reason: str, actor: Actor) -> None:

@@ -16,9 +16,9 @@ __all__ = ["show"]
 
 _WORDS = {
     PriceKind.PAGE: "a page",
-    PriceKind.SHEET: "a sheet of a spreadsheet",
-    PriceKind.AUDIO_MINUTE: "a minute of sound",
-    PriceKind.OPTION: "an option, for each page",
+    PriceKind.SHEET: "a sheet of a spreadsheet, on top of its page",
+    PriceKind.AUDIO_MINUTE: "a minute of sound (never ordered)",
+    PriceKind.OPTION: "an option, for each page (never ordered)",
     PriceKind.CREDIT: "a credit",
     PriceKind.PLAN_FEE: "a plan, each month",
     PriceKind.PLAN_CREDITS: "credits that a plan includes, each month",
@@ -66,7 +66,7 @@ def show(prices: Prices, actor: Actor) -> None:
 
 @st.dialog("New price")
 def _add(prices: Prices, actor: Actor) -> None:
-    kinds = {words: kind for kind, words in _WORDS.items()}
+    kinds = {words: kind for kind, words in _WORDS.items() if kind in KEYS}
     kind = kinds[st.selectbox("For", list(kinds), key="price-kind") or next(iter(kinds))]
     keys = {_key(key, ANY): key for key in KEYS[kind]}
     key = keys[st.selectbox("Which", list(keys), key="price-key") or next(iter(keys))]

@@ -25,7 +25,7 @@ def today(burn_down: BurnDown, month: Month, mode: Mode) -> None:
     limit = burn_down.limit_usd
     of = f" of {money(limit)}" if limit is not None else ""
     words = f"**{money(settled + reserved)}{of}** used: {money(settled)} settled, {money(reserved)} reserved. "
-    words += _leads_to(burn_down, settled + reserved)
+    words += burn_down.words
     st.markdown(words.replace("$", "\\$"))
     _figure(spend_figures.burn_down(burn_down, _mark(mode)), burn_down.hours, "today", mode)
     st.markdown(_month(month).replace("$", "\\$"))
@@ -128,16 +128,6 @@ def _csv(frame: pd.DataFrame, name: str, mode: Mode) -> None:
         on_click="ignore",
         type="tertiary",
     )
-
-
-def _leads_to(burn_down: BurnDown, used: Decimal) -> str:
-    if burn_down.limit_usd is None:
-        return "No limit a day is set."
-    if used >= burn_down.limit_usd:
-        return f"The limit is reached; it starts anew at {burn_down.ends:%H:%M}."
-    if burn_down.reached is not None:
-        return f"At this pace the limit is reached about {burn_down.reached:%H:%M}."
-    return "At this pace the limit holds today."
 
 
 def _month(month: Month) -> str:

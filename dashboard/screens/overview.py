@@ -10,6 +10,7 @@ from dashboard.components import (
     header,
     job_links,
     job_table,
+    lead_inbox,
     outage,
     overview_figures,
     samples,
@@ -46,6 +47,7 @@ def live() -> None:
         waiting = console.jobs.find(JobFilter(statuses=_WAITS_FOR_A_PERSON), limit=5)
         latest = console.jobs.find(JobFilter(), limit=10)
         st.subheader("Needs a person", anchor=False)
+        lead_inbox.link(console.holds.asked())
         job_links.show(waiting.jobs, key="needs")
         if not waiting.total:
             st.caption("Nothing waits for you.")

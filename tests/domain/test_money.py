@@ -61,11 +61,17 @@ def test_a_credit_costs_what_region_and_plan_say() -> None:
     assert prices == [Decimal("0.001"), Decimal("0.003"), Decimal("0.00125")]
 
 
-def test_extras_have_prices() -> None:
-    """Sheets, minutes of sound and options are priced as the vendor's page says."""
+def test_a_sheet_costs_its_own_on_top_of_its_page() -> None:
+    """The sheets of a spreadsheet are priced as the vendor's page says, and no other pages are."""
     price = BUILT_IN_PRICES.on(TODAY)
-    assert (price.credits_per_sheet, price.credits_per_audio_minute) == (1, 3)
-    assert price.options["confidence_score_effort=high"] == 5
+    assert price.of_sheets(has_sheets=True).credits(Tier.AGENTIC, 3) == 3 * (10 + 1)
+    assert price.of_sheets(has_sheets=False) == price
+
+
+def test_what_cannot_be_ordered_has_no_price() -> None:
+    """The book claims no price for sound or options, which nobody can submit here."""
+    kinds = {entry.kind for entry in BUILT_IN_PRICES.entries}
+    assert kinds.isdisjoint({PriceKind.AUDIO_MINUTE, PriceKind.OPTION})
 
 
 def test_before_the_first_price_there_is_none() -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -178,6 +179,43 @@ def test_asking_a_lead_is_told_and_the_document_waits_on(make_console: Maker) ->
         asked = [alert for alert in alerts.recent(tx, "mock") if alert.kind == "ask"]
     assert ["board meeting" in alert.what for alert in asked] == [True]
     assert console.jobs.view(job.id).job.status is JobStatus.HELD
+
+
+def test_a_lead_finds_what_was_asked_and_answers_it(make_console: Maker) -> None:
+    """Who asked, when, why and at which price; a no is on record and may be asked anew; a yes starts it."""
+    console = _limited(make_console, "0.01")
+    job, other = _held(console, "large"), _held(console, "other")
+    assert console.holds.asked() == ()
+    console.holds.ask(job.id, "board meeting", ALICE)
+    (one,) = console.holds.asked()
+    assert (one.job.id, one.actor, one.note) == (job.id, str(ALICE), "board meeting")
+    assert one.job.estimated_usd == Decimal("0.0125")
+    with pytest.raises(NotAllowed, match="reason"):
+        console.holds.refuse([job.id], " ", ALICE)
+    with pytest.raises(NotAllowed, match="Nobody asked"):
+        console.holds.refuse([job.id, other.id], "too dear", ALICE)
+    assert len(console.holds.asked()) == 1
+    console.holds.refuse([job.id], "too dear", ALICE)
+    assert console.holds.asked() == ()
+    view = console.jobs.view(job.id)
+    assert (view.job.status, "too dear" in view.job.next_step) == (JobStatus.HELD, True)
+    console.holds.ask(job.id, "the board insists", ALICE)
+    told = [alert for alert in console.alerts.recent("mock") if alert.kind == "ask"]
+    assert len(told) == 2
+    assert "$0.0125" in told[0].what
+    console.holds.approve([job.id], "so be it", ALICE)
+    assert console.holds.asked() == ()
+    assert console.jobs.view(job.id).job.status is JobStatus.PARSE_QUEUED
+
+
+def test_another_plan_needs_no_answer_to_the_old_question(make_console: Maker) -> None:
+    """What was asked for the dearer plan is not asked for the cheaper one that waits now."""
+    console = _limited(make_console, "0.01")
+    job = _held(console, "large", pages=1)
+    console.holds.ask(job.id, "please", ALICE)
+    console.limits.change("mock", DAILY, "0.001", ALICE, "less")
+    assert console.holds.cheaper(job.id, Tier.FAST, ALICE).status is JobStatus.HELD
+    assert console.holds.asked() == ()
 
 
 def test_the_choice_says_what_those_that_wait_take_of_the_next_window(make_console: Maker) -> None:

@@ -14,6 +14,7 @@ from core.engines.llamaparse.job_failures import JOB_FAILURES, JobFailure
 from core.pipeline.admission import release_held
 from core.pipeline.driver import SYSTEM
 from core.simulator import SimulatorConfig
+from core.store import ledger
 from tests.factories import ALICE, submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
 
@@ -129,6 +130,25 @@ def test_in_hybrid_a_stand_in_does_not_wait_for_a_limit(
         assert "not tried again by rule" in world.attempts[0].next_step
 
     tell(make_console, Vendor(), story, hourly_request_limit=1, mode=Mode.HYBRID)
+
+
+def test_an_approval_is_used_up_by_the_reservation_it_was_given_for(
+    make_console: Callable[..., Console],
+) -> None:
+    """What a lead let pass once is not let pass again by a rule: the retry waits at the limit."""
+
+    async def story(world: World) -> None:
+        assert world.job.status is JobStatus.HELD
+        world.console.holds.approve([world.job_id], "the auditor waits", ALICE)
+        world.vendor.end_as = [("FAILED", "ERROR_DURING_PROCESSING"), ("COMPLETED", "")]
+        await world.to_the_end()
+        assert len(world.vendor.requests) == 1
+        assert (world.job.status, world.job.hold) == (JobStatus.HELD, "limit")
+        with world.console.store.read() as tx:
+            passed = [e for e in ledger.entries_of(tx, world.job_id) if e.approval_id is not None]
+        assert [entry.kind for entry in passed if entry.kind == "reserve"] == ["reserve"]
+
+    tell(make_console, Vendor(), story, daily_limit_usd="0.01")
 
 
 def test_nothing_is_tried_again_that_a_person_asked_to_stop(

@@ -34,7 +34,8 @@ class Vendor:
     """Takes jobs, which stay PENDING until a test says otherwise; ``jobs`` are in the order of creation.
 
     ``end_as`` is how each next job ends at once, as (status, error message). ``loses_answers`` takes
-    an upload and never answers; ``holds_uploads`` does not even create the job until ``arrive``.
+    an upload and never answers; ``holds_uploads`` does not even create the job until ``arrive``. With
+    ``bills`` off no job says what it cost; ``metered`` are the credits that the usage metrics know of it.
     """
 
     jobs: list[dict[str, Any]] = field(default_factory=list)
@@ -50,6 +51,9 @@ class Vendor:
     refuses_cancel: bool = False
     has_results: bool = True
     fetches: int = 0
+    bills: bool = True
+    metered: list[int] = field(default_factory=list)
+    has_metrics: bool = True
     held: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -75,7 +79,19 @@ class Vendor:
         if path.endswith("/parse"):
             self.listings += 1
             return JSONResponse({"items": self.jobs if self.lists else [], "next_page_token": None})
+        if path.endswith(("/organizations", "/usage-metrics")):
+            return self._metrics(request)
         return self._about_a_job(request)
+
+    def _metrics(self, request: Request) -> Response:
+        if not self.has_metrics:
+            return JSONResponse({"detail": "down"}, 503)
+        if request.url.path.endswith("/organizations"):
+            return JSONResponse([{"id": "org-1"}])
+        key = request.query_params["event_aggregation_key"]
+        one = {"event_type": "pages_parsed", "day": "2026-11-24", "event_aggregation_key": key}
+        found = [{**one, "id": f"u-{n}", "credits": c} for n, c in enumerate(self.metered)]
+        return JSONResponse({"items": found, "next_page_token": None})
 
     def _about_a_job(self, request: Request) -> Response:
         path = request.url.path
@@ -110,7 +126,7 @@ class Vendor:
             "status": status,
             "error_message": message,
             "user_metadata": configuration.get("user_metadata"),
-            "usage": {"credits": 10 if status == "COMPLETED" else 0},
+            "usage": {"credits": 10 if status == "COMPLETED" else 0} if self.bills else None,
         }
         self.jobs.append(job)
         return job

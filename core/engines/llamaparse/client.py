@@ -1,6 +1,7 @@
 """LlamaParse's v2 Parse API as an engine: submit once, ask gently, fetch, find again."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -68,8 +69,9 @@ class LlamaParseEngine:
     ``simulated`` says which of the two must answer: with it the simulator and nothing else, without
     it anything but the simulator. Who answers is known before the first document is sent. ``on_call``
     hears of every call: operation, ``ok`` or the kind of failure, seconds. ``pace`` is asked before
-    each call; without one, calls are made at once. Raises ``SettingsError`` for a key that cannot be
-    one.
+    each call; without one, calls are made at once. ``organization_id`` and ``project_id`` say whose
+    usage is read; without them it is that of every organization that the key can see. Raises
+    ``SettingsError`` for a key that cannot be one.
     """
 
     name = EngineName.LLAMAPARSE
@@ -88,11 +90,15 @@ class LlamaParseEngine:
         on_call: OnCall = _ignore,
         pace: Pace | None = None,
         resolve: Resolve = addresses_of,
+        organization_id: str = "",
+        project_id: str = "",
     ) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
         self._max_retries = max_retries
         self._retry_pause_s = retry_pause_s
+        self._organization_id = organization_id
+        self._project: Params = {"project_id": project_id} if project_id else {}
         self._versions: dict[str, str] = {}
         self._versions_until: float | None = None
         account = Account(base_url, api_key, simulated)
@@ -270,7 +276,50 @@ class LlamaParseEngine:
         self, organization_id: str, first: date, last: date
     ) -> tuple[UsageRecord, ...]:
         """What was billed on these UTC days, both included. Raises ``UpstreamError``."""
-        return tuple([r async for r in usage(self._calls, organization_id, first, last)])
+        days: Params = {"day_on_or_after": first.isoformat(), "day_on_or_before": last.isoformat()}
+        narrowed = {**self._project, **days}
+        return tuple([r async for r in usage(self._calls, organization_id, narrowed)])
+
+    async def used(self, first: date, last: date) -> tuple[UsageRecord, ...]:
+        """The same of all that the key is billed to. Raises ``UpstreamError``."""
+        payers = await self._payers()
+        found = [await self.usage_metrics(payer, first, last) for payer in payers]
+        return tuple(record for records in found for record in records)
+
+    async def billed(self, vendor_job_id: str) -> int | None:
+        """What the usage metrics say for this job; None when they do not know it yet.
+
+        Raises ``UpstreamError``.
+        """
+        one: Params = {"event_aggregation_key": vendor_job_id}
+        credits_ = [
+            record.credits
+            for payer in await self._payers()
+            async for record in usage(self._calls, payer, {**self._project, **one})
+            if record.key == vendor_job_id and record.credits is not None
+        ]
+        return math.ceil(sum(credits_)) if credits_ else None
+
+    async def _payers(self) -> tuple[str, ...]:
+        """Ids of the organizations whose usage is read: the one that is set, else what the key can see."""
+        if self._organization_id:
+            return (self._organization_id,)
+        try:
+            found = [organization.id for organization in await self.organizations()]
+        except UpstreamError as error:
+            # a key may be good for its project alone
+            if error.kind not in {UpstreamKind.NOT_FOUND, UpstreamKind.FORBIDDEN}:
+                raise
+            found = []
+        ids = found or [project.organization_id for project in await self.projects()]
+        payers = tuple(dict.fromkeys(filter(None, ids)))
+        if not payers:
+            raise UpstreamError(
+                UpstreamKind.FORBIDDEN,
+                self._calls.told("LlamaParse shows the key no organization, so no usage either."),
+                "Set LLAMAPARSE_ORGANIZATION_ID.",
+            )
+        return payers
 
     async def first_contact(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
         """What free calls about a finished job show of the service's wire. Never raises by it."""

@@ -79,15 +79,13 @@ async def read_projects(calls: Calls) -> tuple[Project, ...]:
 
 
 async def usage(
-    calls: Calls, organization_id: str, first: date, last: date
+    calls: Calls, organization_id: str, narrowed: Params
 ) -> AsyncGenerator[UsageRecord, None]:
-    """Every record of these UTC days, both included; read page by page. Raises ``UpstreamError``."""
-    params: Params = {
-        "organization_id": organization_id,
-        "day_on_or_after": first.isoformat(),
-        "day_on_or_before": last.isoformat(),
-        "page_size": _PAGE_SIZE,
-    }
+    """Every record of an organization, narrowed by the service's own filters; read page by page.
+
+    Raises ``UpstreamError``.
+    """
+    params: Params = {"organization_id": organization_id, "page_size": _PAGE_SIZE, **narrowed}
     seen: set[str] = set()
     while True:
         response = await calls.get("usage", _METRICS, params)

@@ -4,13 +4,18 @@ import asyncio
 from datetime import datetime
 
 from core.domain.budgets import book_of
-from core.domain.jobs import Attempt, Job
+from core.domain.jobs import Attempt, AttemptStatus, Job
 from core.domain.money import usd_from_micros
-from core.errors import KeyMissing, UpstreamError
-from core.pipeline.driving.context import SYSTEM, Context
+from core.engines.protocol import ParseEngine
+from core.errors import KeyMissing, UpstreamError, UpstreamKind
+from core.pipeline.driving import timing, upstream
+from core.pipeline.driving.context import SYSTEM, Context, told
 from core.store import Transaction, alerts, jobs, ledger, prices
 
 __all__ = ["settle", "settle_late"]
+
+_METERED = "by the usage metrics"
+_NOT_METERED = "nothing in the usage metrics"
 
 
 def settle(  # noqa: PLR0913 - what was billed, for what, when
@@ -21,6 +26,7 @@ def settle(  # noqa: PLR0913 - what was billed, for what, when
     credits_: int,
     now: datetime,
     pages: int | None = None,
+    cause: str = "",
 ) -> None:
     """Bring the ledger to what the attempt was billed; said again it changes nothing."""
     fresh = jobs.attempt(tx, attempt.id)
@@ -28,7 +34,7 @@ def settle(  # noqa: PLR0913 - what was billed, for what, when
         credits_,
         outcome=fresh.status.value,
         was_sent=fresh.submits > 0,
-        cause=f"{fresh.status.value}, {credits_} credits billed",
+        cause=cause or f"{fresh.status.value}, {credits_} credits billed",
         pages=pages,
     )
     entry = ledger.bill(tx, attempt.id, what, prices.book(tx), now)
@@ -43,20 +49,64 @@ def settle(  # noqa: PLR0913 - what was billed, for what, when
 
 
 async def settle_late(ctx: Context, job: Job, attempt: Attempt) -> bool:
-    """Ask what a finished attempt was billed, when that was not known at once."""
+    """Ask what a finished attempt was billed, when that was not known at once.
+
+    What is not billed in time is looked for in the usage metrics; what is not there either is taken
+    as quoted, so that no reservation stays open for ever.
+    """
     try:
         engine = ctx.resources.engine_of(job.mode, attempt.engine)
-        said = await engine.status(attempt.vendor_job_id or "")
-    except (UpstreamError, KeyMissing):
-        # asked again later, and others meanwhile
+    except KeyMissing:
+        return False  # asked again when there is one, and others meanwhile
+    try:
+        reported = (await engine.status(attempt.vendor_job_id or "")).credits
+    except UpstreamError as error:
+        if error.kind is not UpstreamKind.NOT_FOUND:
+            return False
+        reported = None  # it was deleted there, and will not say any more
+    if reported is not None:
+        await asyncio.to_thread(_bill, ctx, job, attempt, reported)
+        return True
+    ended_at = attempt.finished_at or attempt.created_at
+    if ctx.resources.clock() < ended_at + timing.BILL_WAITS:
         return False
-    if said.credits is None:
-        return False
-    await asyncio.to_thread(_bill, ctx, job, attempt, said.credits)
-    return True
+    return await _overdue(ctx, job, attempt, engine)
 
 
 def _bill(ctx: Context, job: Job, attempt: Attempt, credits_: int) -> None:
     with ctx.resources.store.write() as tx:
         jobs.update_attempt(tx, attempt.id, reported_credits=credits_)
         settle(ctx, tx, job, attempt, credits_, ctx.resources.clock())
+
+
+async def _overdue(ctx: Context, job: Job, attempt: Attempt, engine: ParseEngine) -> bool:
+    try:
+        metered = await engine.billed(attempt.vendor_job_id or "")
+    except UpstreamError as error:
+        if error.retryable or error.kind in upstream.STALLING:
+            return False
+        await asyncio.to_thread(_take_as_quoted, ctx, job, attempt)
+        return True
+    if metered is not None:
+        await asyncio.to_thread(_conclude, ctx, job, attempt, metered, _METERED)
+    elif attempt.status is AttemptStatus.DONE:
+        await asyncio.to_thread(_take_as_quoted, ctx, job, attempt)
+    else:
+        # a failure that the metrics were asked about and do not name is one that was not billed
+        await asyncio.to_thread(_conclude, ctx, job, attempt, 0, _NOT_METERED)
+    return True
+
+
+def _take_as_quoted(ctx: Context, job: Job, attempt: Attempt) -> None:
+    with ctx.resources.store.read() as tx:
+        quoted = ledger.quoted_credits(tx, attempt.id)
+    _conclude(ctx, job, attempt, quoted, ledger.NEVER_BILLED)
+
+
+def _conclude(ctx: Context, job: Job, attempt: Attempt, credits_: int, cause: str) -> None:
+    """Settle what the job itself never reported."""
+    now = ctx.resources.clock()
+    with ctx.resources.store.write() as tx:
+        settle(ctx, tx, job, attempt, credits_, now, cause=cause)
+        words = told(job, f"LlamaParse did not bill it in {timing.BILL_WAITS.days} days: {cause}.")
+        jobs.note(tx, job.id, "money", "overdue", SYSTEM, words, now, attempt_id=attempt.id)

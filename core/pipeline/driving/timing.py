@@ -7,6 +7,7 @@ from core.domain.jobs import Attempt, Job
 from core.domain.routing import Mode
 
 __all__ = [
+    "BILL_WAITS",
     "DEADLINE",
     "NO_MORE",
     "RESULT_WAITS_S",
@@ -22,6 +23,12 @@ NO_MORE: float | None = None
 
 DEADLINE = timedelta(hours=2)
 """How long a job may take at the vendor, from its submit on."""
+
+BILL_WAITS = timedelta(days=3)
+"""How long a bill is waited for after a job's end; from then on its reservation does not stay open.
+
+The usage metrics are read three days back, so that whatever came in time is known by then.
+"""
 
 RESULT_WAITS_S = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
 """Five minutes in all: the result of a completed job has been seen to come late, and never."""

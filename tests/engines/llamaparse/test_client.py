@@ -251,6 +251,35 @@ def test_organizations_and_projects_are_found() -> None:
     assert said == ("Acme", "org-1")
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({}, ["organizations", "projects", "usage-metrics org-1 -"]),
+        ({"organization_id": "org-9", "project_id": "prj-9"}, ["usage-metrics org-9 prj-9"]),
+    ],
+)
+def test_whose_usage_is_read_is_set_or_discovered(
+    options: dict[str, str], asked: list[str]
+) -> None:
+    """What is set is asked for alone; else the key's organizations, or those of its projects."""
+    seen: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        route, given = request.url.path.rpartition("/")[2], request.url.params
+        whose = f" {given['organization_id']} {given.get('project_id', '-')}" if given else ""
+        seen.append(f"{route}{whose}")
+        if route == "organizations":
+            return httpx.Response(403, json={"detail": "no"})
+        if route == "projects":
+            return httpx.Response(200, json=[{"id": "prj-1", "organization_id": "org-1"}])
+        record = {"id": "u", "event_type": "x", "day": "2026-11-24", "credits": 4.5}
+        found = {"items": [{**record, "event_aggregation_key": "pjb-1"}]}
+        return httpx.Response(200, json=found)
+
+    assert _run(lambda engine: engine.billed("pjb-1"), handle, **options) == 5
+    assert seen == asked
+
+
 def test_an_ended_job_can_be_deleted_once() -> None:
     """The service is asked to forget a job in one call; that it is unknown there is an error."""
     seen: list[str] = []
