@@ -227,7 +227,7 @@ def _turn_ms() -> dict[str, object]:
         store = Store.open(f"sqlite:///{folder}/pace.sqlite")
 
         async def take() -> float:
-            pace = StoredPace(store, _KEY, 60)
+            pace = StoredPace(store, _KEY, lambda: 60)
             await pace.turn()
             began = time.perf_counter()
             for _ in range(_CALLS):
