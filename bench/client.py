@@ -221,7 +221,7 @@ def _turn_ms() -> dict[str, object]:
         store = Store.open(f"sqlite:///{folder}/pace.sqlite")
 
         async def take() -> float:
-            pace = StoredPace(store, KEY, 60)
+            pace = StoredPace(store, KEY, lambda: 60)
             await pace.turn()
             began = time.perf_counter()
             for _ in range(_CALLS):

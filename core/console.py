@@ -288,7 +288,7 @@ class Console:
         """How each engine is asked; those beside LlamaParse only in HYBRID, where they are used."""
         settings = self.settings
         if settings.api_key is not None:
-            pace = StoredPace(self.store, settings.api_key, settings.requests_per_minute)
+            pace = StoredPace(self.store, settings.api_key, self._per_minute)
             yield Probing(
                 self.watch,
                 settings.health_interval_s,
@@ -324,12 +324,16 @@ class Console:
             simulated=is_mock,
             timeout_s=settings.timeout_s,
             max_retries=settings.max_retries,
-            pace=None if is_mock else StoredPace(self.store, key, settings.requests_per_minute),
+            pace=None if is_mock else StoredPace(self.store, key, self._per_minute),
             on_call=heard,
             # the simulator has an organization of its own
             organization_id="" if is_mock else settings.organization_id,
             project_id="" if is_mock else settings.project_id,
         )
+
+    def _per_minute(self) -> int:
+        """Calls a minute, as set or as stored from the console."""
+        return self.setup.in_force().requests_per_minute
 
     async def _probe_llamaparse(self) -> float:
         engine = self._probed(PROBE_TIMEOUT_S)
@@ -404,7 +408,7 @@ class Console:
     def _room(self, at_most: int) -> int:
         if self.settings.api_key is None:
             return 0
-        return self.watch.room(min(at_most, max(1, self.settings.requests_per_minute // 30)))
+        return self.watch.room(min(at_most, max(1, self._per_minute() // 30)))
 
     def has_worker(self) -> bool:
         """Whether some process parses now."""

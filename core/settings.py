@@ -1,6 +1,5 @@
 """Settings: read once by the entry points, then passed on as a frozen value."""
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -167,6 +167,21 @@ class Settings(BaseSettings):
             ) from None
         return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
 
+    @classmethod
+    def checked(cls, name: str, value: str) -> object:
+        """A value for one field as it would be read from its variable. Raises ``SettingsError``."""
+        field = cls.model_fields[name]
+        kind: Any = Annotated[field.annotation, *field.metadata]
+        try:
+            return TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            what = str(error.errors(include_input=False, include_url=False)[0]["msg"])
+            raise SettingsError(
+                cls.variables()[name],
+                f"{what.removeprefix('Value error, ')}.",
+                "Nothing was changed.",
+            ) from None
+
     @property
     def first_mode(self) -> str:
         """The mode before anyone switched it: as set, else MOCK when there is no key, else REAL."""
@@ -187,14 +202,3 @@ class Settings(BaseSettings):
             alias = info.validation_alias
             names[field] = str(alias.choices[0]) if isinstance(alias, AliasChoices) else str(alias)
         return names
-
-    @classmethod
-    def set_by_environment(cls) -> frozenset[str]:
-        """Fields whose variable stands in the process environment."""
-        found = set()
-        for field, info in cls.model_fields.items():
-            alias = info.validation_alias
-            choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
-            if any(str(choice) in os.environ for choice in choices):
-                found.add(field)
-        return frozenset(found)

@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.boundary import explained
+from dashboard.components import times
 from dashboard.navigation import pages
+from dashboard.runtime import get_console
 
 _HERE = Path(__file__).parent
 # A picture of our own: browsers would fetch a Material icon for the tab from outside.
@@ -16,4 +18,5 @@ st.set_page_config(page_title=f"{page.title} · Parsedeck", page_icon=_ICON, lay
 st.html(_HERE / "style.css")
 st.logo(str(_HERE / "logo.svg"), size="large")
 with explained():
+    times.use(get_console().rules().timezone)
     page.run()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bench.history import fill
 from core.samples import sample_documents
 from core.store import Store
 from core.webhooks.signatures import sign
+from dashboard.preload import code_of
 from tests.factories import free_port
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -34,22 +36,26 @@ def _file(name: str, data: bytes) -> FilePayload:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``parsedeck up`` started from an empty folder."""
-    folder = tmp_path_factory.mktemp("empty")
+    limits = {"PARSEDECK_HOURLY_REQUEST_LIMIT": "1000", "PARSEDECK_DAILY_LIMIT_USD": "100"}
+    with _up(tmp_path_factory.mktemp("empty"), **limits) as url:
+        yield url
+
+
+@contextmanager
+def _up(folder: Path, **variables: str) -> Iterator[str]:
     port = free_port()
     names = ("LLAMAPARSE_", "LLAMA_CLOUD_", "PARSEDECK_")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(names)}
-    environment |= {"PARSEDECK_HOURLY_REQUEST_LIMIT": "1000", "PARSEDECK_DAILY_LIMIT_USD": "100"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(names)} | variables
     command = [str(PARSEDECK), "up", "--port", str(port), "--ingress-port", str(free_port())]
-    log = (folder / "up.log").open("w")
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{url}/api/v1/ready", process)
-        yield url
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-        log.close()
+    with (folder / "up.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(f"{url}/api/v1/ready", process)
+            yield url
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -226,24 +232,16 @@ def test_spend_draws_three_weeks(tmp_path: Path, browser: Browser) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 'var' / 'parsedeck.sqlite'}")
     fill(store, entries=4000, days=21, now=datetime.now(UTC))
     store.close()
-    port = free_port()
-    command = [str(PARSEDECK), "up", "--port", str(port), "--ingress-port", str(free_port())]
-    with (tmp_path / "up.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/api/v1/ready", process)
-            window = browser.new_page(viewport={"width": 1280, "height": 1500})
-            window.goto(f"http://127.0.0.1:{port}/spend?by=tier")
-            expect(window.locator(".js-plotly-plot")).to_have_count(5, timeout=60_000)
-            expect(window.get_by_text("by its end")).to_be_visible()
-            expect(window.get_by_text("could not be shown")).to_have_count(0)
-            if os.environ.get("PICTURES"):
-                window.wait_for_timeout(500)
-                window.screenshot(path=IMAGES / "spend.png")
-            window.close()
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
+    with _up(tmp_path) as url:
+        window = browser.new_page(viewport={"width": 1280, "height": 1500})
+        window.goto(f"{url}/spend?by=tier")
+        expect(window.locator(".js-plotly-plot")).to_have_count(5, timeout=60_000)
+        expect(window.get_by_text("by its end")).to_be_visible()
+        expect(window.get_by_text("could not be shown")).to_have_count(0)
+        if os.environ.get("PICTURES"):
+            window.wait_for_timeout(500)
+            window.screenshot(path=IMAGES / "spend.png")
+        window.close()
 
 
 @pytest.mark.parametrize(
@@ -268,19 +266,27 @@ def test_every_screen_shows_without_an_error(
     window.close()
 
 
-def test_what_the_overview_needs_is_announced_with_the_page(address: str, page: Page) -> None:
-    """The code of the first elements comes with the page, not in a second round; all of it is used."""
-    announced = re.findall(r"<([^>]+)>; rel=modulepreload", httpx.get(address).headers["link"])
-    assert any("/Metric." in path for path in announced)
-    assert all(httpx.get(f"{address}{path}").is_success for path in announced)
-    page.goto(address)
-    expect(page.get_by_text("Submits this hour")).to_be_visible()
-    script = (
-        "performance.getEntriesByType('resource').map(e => [new URL(e.name).pathname, e.startTime])"
-    )
-    began = dict(page.evaluate(script))
+def test_what_the_overview_needs_is_announced_with_the_page(
+    tmp_path: Path, browser: Browser
+) -> None:
+    """The code of all that stands on a new Overview comes with the page, in no second round; all of it is used."""
+    with _up(tmp_path) as url:
+        announced = re.findall(r"<([^>]+)>; rel=modulepreload", httpx.get(url).headers["link"])
+        assert all(httpx.get(f"{url}{path}").is_success for path in announced)
+        window = browser.new_page()
+        window.goto(url)
+        expect(window.get_by_text("Submits this hour")).to_be_visible()
+        expect(window.get_by_text("No jobs yet.")).to_be_visible()
+        window.wait_for_load_state("networkidle")
+        script = "performance.getEntriesByType('resource').map(e => [new URL(e.name).pathname, e.startTime])"
+        began = dict(window.evaluate(script))
+        window.close()
     connected = began["/_stcore/health"]
+    assert announced
     assert all(began[path] < connected for path in announced)
+    late = {path for path in began if path.endswith(".js") and began[path] >= connected}
+    # the style of ours comes when it comes: no number waits for it
+    assert late <= {f"/static/js/{name}" for name in code_of(["Html"])}
 
 
 def test_a_job_that_does_not_exist_says_so(address: str, page: Page) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from itertools import takewhile
 from pathlib import Path
 
@@ -122,10 +123,15 @@ def test_the_start_line_names_what_is_overridden(tmp_path: Path) -> None:
         env={**os.environ, "PARSEDECK_DAILY_LIMIT_USD": "7"},
     )
     assert process.stdout is not None
+    # whatever happens, it ends: then there is nothing more to read, and the test says what was said
+    limit = threading.Timer(120, process.kill)
+    limit.start()
     with process.stdout as said:
         lines = list(takewhile(lambda line: "Data and log" not in line, said))
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait()
+    limit.cancel()
+    assert process.returncode == 130, lines
     assert any(
         "PARSEDECK_DAILY_LIMIT_USD does not count for real money: alice" in line for line in lines
     ), lines

@@ -15,6 +15,7 @@ from core.cli.spend import app as spend_app
 from core.errors import ConsoleError
 
 if TYPE_CHECKING:
+    from core.cli.stopping import Stopping
     from core.console import Console
     from core.domain.jobs import Job
 
@@ -61,6 +62,13 @@ def up(
             err=True,
         )
         raise typer.Exit(1)
+    from core.cli.stopping import Stopping  # noqa: PLC0415
+
+    with Stopping() as stopping:
+        _serve(host, port, ingress_port, stopping)
+
+
+def _serve(host: str, port: int, ingress_port: int, stopping: "Stopping") -> None:
     import uvicorn  # noqa: PLC0415
     from uvicorn.importer import import_from_string  # noqa: PLC0415
 
@@ -68,12 +76,22 @@ def up(
     from core.serving import Served, server_config  # noqa: PLC0415
 
     _refuse_taken(host, port, ingress_port)
-    with _console(worker=True) as console:
+    stopping.check()
+    with _console() as console:
+        stopping.check()
+        console.run_worker()
+        stopping.check()
         create_app = import_from_string("dashboard.asgi:create_app")
         application = create_app(console)
+        stopping.check()
         _announce(console, host, port, ingress_port)
         with Served(ingress_app(console), port=ingress_port):
-            uvicorn.Server(server_config(application, host=host, port=port)).run()
+            server = uvicorn.Server(server_config(application, host=host, port=port))
+            # until uvicorn listens for signals itself; after that it hands on what it heard
+            stopping.then(lambda: setattr(server, "should_exit", True))
+            stopping.check()
+            server.run()
+        stopping.check()
 
 
 @app.command()

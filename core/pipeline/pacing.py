@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 
 from pydantic import SecretStr
 
@@ -11,9 +12,12 @@ __all__ = ["StoredPace"]
 
 
 class StoredPace:
-    """Takes turns for the calls on one key; the key itself is not stored, only its fingerprint."""
+    """Takes turns for the calls on one key; the key itself is not stored, only its fingerprint.
 
-    def __init__(self, store: Store, api_key: SecretStr, per_minute: int) -> None:
+    ``per_minute`` is asked at every turn, because it may be changed while calls wait.
+    """
+
+    def __init__(self, store: Store, api_key: SecretStr, per_minute: Callable[[], int]) -> None:
         self._store = store
         self._key = hashlib.sha256(api_key.get_secret_value().encode()).hexdigest()[:16]
         self._per_minute = per_minute
@@ -27,8 +31,9 @@ class StoredPace:
         await asyncio.to_thread(self._hold, seconds)
 
     def _take(self) -> float:
+        per_minute = self._per_minute()
         with self._store.write_lightly() as tx:
-            return pacing.take_turn(tx, self._key, self._per_minute).wait_s
+            return pacing.take_turn(tx, self._key, per_minute).wait_s
 
     def _hold(self, seconds: float) -> None:
         with self._store.write_lightly() as tx:

@@ -56,6 +56,7 @@ class PipelineWorker:
         self._rules = rules
         self._log = log("worker")
         self._stopping = threading.Event()
+        self._launcher = threading.Thread(target=self._launch, name="launch")
         self._caretaker = threading.Thread(target=self._take_care, name="caretaker", daemon=True)
         self._handoff = handoff
         self._dbos: DBOS | None = None
@@ -74,15 +75,17 @@ class PipelineWorker:
         me = workers.Worker(self.executor_id, socket.gethostname(), os.getpid(), now, now)
         with self._r.store.write() as tx:
             workers.start(tx, me)
-        launcher = threading.Thread(target=self._launch, name="launch")
-        launcher.start()
-        launcher.join()
+        self._launcher.start()
+        self._launcher.join()
         self._caretaker.start()
 
     def stop(self) -> None:
         """Stop in an orderly way; what is in flight goes on in another process or at the next start."""
         self._stopping.set()
-        self._caretaker.join(timeout=_PATIENCE_S)
+        # a start that was interrupted is undone as far as it came
+        for thread in (self._launcher, self._caretaker):
+            if thread.ident is not None:
+                thread.join(timeout=_PATIENCE_S)
         self._leave_queue()
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._close_engines(), self._loop).result(

@@ -1,6 +1,7 @@
 """What is configured, reachable and missing: the same facts for the Setup screen and ``doctor``."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -14,13 +15,13 @@ from core.store import Store, limits, workers
 from core.store import settings as stored
 from core.store.limits import LimitChange
 from core.store.rotation import secrets_in_flight
-from core.store.settings import StoredSetting
+from core.store.settings import SettingChange, StoredSetting
 from core.webhooks.signatures import SigningSecret
 
-__all__ = ["EDITABLE", "Fact", "Grade", "Override", "Setup"]
+__all__ = ["EDITABLE", "Editable", "Fact", "Grade", "Override", "Setup"]
 
-EDITABLE = ("requests_per_minute", "timezone")
-"""Settings that the console stores; what is stored wins over the environment."""
+EDITABLE = ("timezone", "requests_per_minute")
+"""Settings that the console stores; what is stored wins over the environment, in all processes."""
 
 _LIMITS = {
     "daily_limit_usd": (EVERYTHING, Window.DAY, Unit.USD),
@@ -70,6 +71,22 @@ class Override:
         return f"{self.variable} does not count{self.where}: {self.actor} stored {self.value} in the console."
 
 
+@dataclass(frozen=True, slots=True)
+class Editable:
+    """A setting that can be changed from the console.
+
+    ``value`` is in force; ``given`` is what counts when nothing is stored: what ``variable`` says, or
+    the default when ``is_set`` is false. ``stored`` says by whom and when another value was stored.
+    """
+
+    name: str
+    variable: str
+    value: str
+    given: str
+    is_set: bool
+    stored: StoredSetting | None
+
+
 class Setup:
     """Facts and stored settings."""
 
@@ -97,13 +114,33 @@ class Setup:
         """The settings with what is stored on top. A stored value that no longer fits is ignored."""
         with self._store.read() as tx:
             values = {n: s.value for n, s in stored.all_settings(tx).items() if n in EDITABLE}
-        if not values:
-            return self._settings
-        try:
-            checked = Settings.load(values)
-        except SettingsError:
-            return self._settings
-        return self._settings.model_copy(update={name: getattr(checked, name) for name in values})
+        checked = {}
+        for name, value in values.items():
+            with suppress(SettingsError):
+                checked[name] = Settings.checked(name, value)
+        return self._settings.model_copy(update=checked) if checked else self._settings
+
+    def editable(self) -> tuple[Editable, ...]:
+        """Each setting that can be changed from the console, as it stands."""
+        with self._store.read() as tx:
+            found = stored.all_settings(tx)
+        now, names = self.in_force(), Settings.variables()
+        return tuple(
+            Editable(
+                name,
+                names[name],
+                str(getattr(now, name)),
+                str(getattr(self._settings, name)),
+                name in self._settings.model_fields_set,
+                found.get(name),
+            )
+            for name in EDITABLE
+        )
+
+    def history(self) -> tuple[SettingChange, ...]:
+        """What was stored from the console and taken back, newest first."""
+        with self._store.read() as tx:
+            return stored.changes(tx)
 
     def plan(self) -> str:
         """The vendor's plan that was set for prices and the statement; ``*`` when none was."""
@@ -114,7 +151,7 @@ class Setup:
     def overrides(self) -> tuple[Override, ...]:
         """Every variable that is set but does not count, by what and by whom."""
         names = Settings.variables()
-        given = Settings.set_by_environment()
+        given = self._settings.model_fields_set
         with self._store.read() as tx:
             found = stored.all_settings(tx)
             stored_limits = {
@@ -145,9 +182,14 @@ class Setup:
         """Store a setting from the console. Raises ``SettingsError`` for a wrong value."""
         if name not in EDITABLE:
             raise SettingsError(name, "cannot be set from the console.")
-        Settings.load({name: value})
+        kept = str(Settings.checked(name, value.strip()))
         with self._store.write() as tx:
-            stored.save(tx, StoredSetting(name, value, str(actor), self._clock()))
+            stored.change(tx, name, kept, str(actor), self._clock())
+
+    def unset(self, name: str, actor: Actor) -> None:
+        """Let the environment count again."""
+        with self._store.write() as tx:
+            stored.change(tx, name, None, str(actor), self._clock())
 
     def facts(self) -> list[Fact]:
         """All facts, worst not first but in the order a newcomer reads them."""

@@ -36,12 +36,15 @@ class Visits:
         self._mode = mode
         self._clock = clock
 
-    def arrive(self, actor: Actor) -> datetime | None:
-        """The person is here; when they were last seen before, if ever."""
+    def last_seen(self, actor: Actor) -> datetime | None:
+        """When the person was last noted, if ever."""
+        with self._store.read() as tx:
+            return visits.seen_at(tx, str(actor))
+
+    def note(self, actor: Actor) -> None:
+        """The person is here now."""
         with self._store.write() as tx:
-            before = visits.seen_at(tx, str(actor))
             visits.record(tx, str(actor), self._clock())
-        return before
 
     def since(self, moment: datetime) -> Since:
         """What happened since then."""

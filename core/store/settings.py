@@ -6,9 +6,20 @@ from datetime import datetime
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
-from core.store.tables import ModeRow, SettingRow
+from core.store.tables import ModeRow, SettingChangeRow, SettingRow
 
-__all__ = ["ModeChange", "StoredSetting", "add_mode", "all_settings", "modes", "save", "unset"]
+__all__ = [
+    "ModeChange",
+    "SettingChange",
+    "StoredSetting",
+    "add_mode",
+    "all_settings",
+    "change",
+    "changes",
+    "modes",
+    "save",
+    "unset",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +28,17 @@ class StoredSetting:
 
     name: str
     value: str
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """A setting that a person stored, or took back (``after`` is None)."""
+
+    name: str
+    before: str | None
+    after: str | None
     actor: str
     at: datetime
 
@@ -47,6 +69,25 @@ def unset(tx: Transaction, name: str) -> None:
     row = tx.get(SettingRow, name)
     if row is not None:
         tx.delete(row)
+
+
+def change(tx: Transaction, name: str, after: str | None, actor: str, now: datetime) -> None:
+    """Store a value, or with None take it back, and keep on record who did it."""
+    row = tx.get(SettingRow, name)
+    before = None if row is None else row.value
+    if after == before:
+        return
+    if after is None:
+        unset(tx, name)
+    else:
+        save(tx, StoredSetting(name, after, actor, now))
+    tx.add(SettingChangeRow(name=name, before=before, after=after, actor=actor, at=now))
+
+
+def changes(tx: Transaction, *, limit: int = 20) -> tuple[SettingChange, ...]:
+    """What persons stored and took back, newest first."""
+    query = select(SettingChangeRow).order_by(col(SettingChangeRow.id).desc()).limit(limit)
+    return tuple(SettingChange(r.name, r.before, r.after, r.actor, r.at) for r in tx.exec(query))
 
 
 def add_mode(tx: Transaction, change: ModeChange) -> None:

@@ -434,6 +434,19 @@ class SettingRow(SQLModel, table=True):
     at: datetime
 
 
+class SettingChangeRow(SQLModel, table=True):
+    """A setting that was stored from the console or taken back; append only."""
+
+    __tablename__ = "setting_change"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    before: str | None
+    after: str | None
+    actor: str
+    at: datetime
+
+
 class ModeRow(SQLModel, table=True):
     """A switch of mode; the newest is in force."""
 

@@ -6,6 +6,7 @@ from core.domain.jobs import Actor
 from core.errors import ConsoleError
 from core.services.alerts import Alerts
 from dashboard.boundary import tell
+from dashboard.components import times
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -32,7 +33,7 @@ def show(alerts: Alerts, actor: Actor) -> None:
                 st.badge("arrives", icon=":material/check_circle:", color="green")
             st.markdown(plain(target.name))
             if target.problem and target.tried_at is not None:
-                st.caption(plain(f"{target.problem} {target.tried_at:%d %b %H:%M} UTC"))
+                st.caption(plain(f"{target.problem} {times.short(target.tried_at)}"))
             if st.button("Test", key=f"test-{target.name}", type="tertiary"):
                 alerts.test(target.name)
                 st.rerun()

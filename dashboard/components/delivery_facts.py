@@ -6,6 +6,7 @@ from core.domain.jobs import AttemptStatus
 from core.services.deliveries import Check, DeliveryView
 from core.webhooks.forensics import Finding
 from core.webhooks.misreadings import Mistake
+from dashboard.components import times
 from dashboard.components.verdicts import CHECK_SIGNS, VERDICT_SIGNS
 from dashboard.wording import STAGE_WORDS, plain, size
 
@@ -20,7 +21,7 @@ def show(view: DeliveryView, now_ago: str) -> None:
     sign = VERDICT_SIGNS[delivery.verdict]
     facts = [
         f"signed by {_SCOPES[delivery.scope]}",
-        f"{delivery.received_at:%Y-%m-%d %H:%M:%S} UTC ({now_ago})",
+        f"{times.stamp(delivery.received_at)} ({now_ago})",
         f"judged in {delivery.duration_ms:.1f} ms",
         size(delivery.body_size),
     ]

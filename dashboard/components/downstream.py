@@ -11,6 +11,7 @@ from core.domain.jobs import Actor
 from core.errors import ConsoleError
 from core.services.downstreams import DownstreamView, HandoffView
 from dashboard.boundary import tell
+from dashboard.components import times
 from dashboard.wording import Sign, ago, plain
 
 __all__ = ["show"]
@@ -112,13 +113,13 @@ def _detail(console: Console, handoff_id: str, actor: Actor) -> None:
         st.badge(sign.word, icon=sign.icon, color=sign.color)
         st.caption(plain(f"{one.event_type} to {view.shown} · {one.message_id} · by {one.actor}"))
     if one.next_at is not None:
-        st.caption(f"Next try at {one.next_at:%H:%M:%S} UTC.")
+        st.caption(f"Next try at {times.clock(one.next_at)}.")
     for tried in view.tries:
         is_good = tried.status is not None and 200 <= tried.status < 300  # noqa: PLR2004 - 2xx
         color, icon = ("green", "check_circle") if is_good else ("red", "cancel")
         said = tried.error or f"{tried.status} {tried.answer}"
         st.markdown(
-            f":{color}[:material/{icon}:] **{tried.number}** · {tried.at:%Y-%m-%d %H:%M:%S} · "
+            f":{color}[:material/{icon}:] **{tried.number}** · {times.stamp(tried.at)} · "
             f"{plain(said)} :gray[{tried.took_ms:.0f} ms]"
         )
     with st.container(horizontal=True):

@@ -8,6 +8,7 @@ from core.errors import ConsoleError
 from core.pipeline.driving.timing import BILL_WAITS
 from core.services.drift import Drift
 from dashboard.boundary import tell
+from dashboard.components import times
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -56,10 +57,10 @@ def _asked(drift: Drift) -> None:
         return
     at, problem = asked
     if problem:
-        words = f"The usage metrics could not be read at {at:%H:%M UTC on %d %b}. {problem}"
+        words = f"The usage metrics could not be read on {times.short(at)}. {problem}"
         st.warning(plain(words), icon=":material/sync_problem:")
     else:
-        st.caption(f"Usage metrics were read at {at:%H:%M UTC on %d %b}.")
+        st.caption(f"Usage metrics were read on {times.short(at)}.")
 
 
 def _lift(drift: Drift, reason: str, actor: Actor) -> None:

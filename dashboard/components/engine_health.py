@@ -11,7 +11,7 @@ from core.domain.jobs import Actor
 from core.services.health import Span
 from core.store.health import EngineHealth
 from core.store.jobs import JobFilter
-from dashboard.components import health_charts
+from dashboard.components import health_charts, times
 from dashboard.components.columns import right
 from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, money, plain
 
@@ -158,7 +158,7 @@ def _record(console: Console) -> None:
         for change in changes:
             words = f"{change.before} → {change.after}".replace("_", " ")
             st.caption(
-                plain(f"{change.at:%d %b %H:%M:%S} · {words} · {change.reason} · {change.actor}")
+                plain(f"{times.exact(change.at)} · {words} · {change.reason} · {change.actor}")
             )
         if not changes:
             st.caption("It never changed.")
@@ -166,7 +166,7 @@ def _record(console: Console) -> None:
 
 def _row(outcome: Outcome) -> dict[str, object]:
     return {
-        "when": f"{outcome.at:%d %b %H:%M:%S}",
+        "when": times.exact(outcome.at),
         "call": outcome.operation,
         "what": _WORDS.get(outcome.signal, outcome.signal.value),
         "took": duration(timedelta(seconds=outcome.seconds)),

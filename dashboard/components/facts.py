@@ -10,10 +10,10 @@ from dashboard.wording import plain
 __all__ = ["show"]
 
 _SIGNS = {
-    Grade.OK: (":material/check_circle:", "green"),
-    Grade.INFO: (":material/info:", "blue"),
-    Grade.WARNING: (":material/warning:", "orange"),
-    Grade.PROBLEM: (":material/cancel:", "red"),
+    Grade.OK: ("fine", ":material/check_circle:", "green"),
+    Grade.INFO: ("note", ":material/info:", "blue"),
+    Grade.WARNING: ("look", ":material/warning:", "orange"),
+    Grade.PROBLEM: ("broken", ":material/cancel:", "red"),
 }
 
 
@@ -21,6 +21,6 @@ def show(facts: Sequence[Fact]) -> None:
     """One line per fact."""
     with st.container(border=True, key="facts"):
         for fact in facts:
-            icon, color = _SIGNS[fact.grade]
+            word, icon, color = _SIGNS[fact.grade]
             step = f" :gray[{plain(fact.next_step)}]" if fact.next_step else ""
-            st.markdown(f":{color}[{icon}] **{fact.topic}** · {plain(fact.what)}{step}")
+            st.markdown(f":{color}[{icon} {word}] **{fact.topic}** · {plain(fact.what)}{step}")

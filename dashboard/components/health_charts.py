@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.domain.availability import Period
+from dashboard.components import times
 
 __all__ = ["availability", "latency", "summary"]
 
@@ -28,7 +29,7 @@ def availability(periods: Sequence[Period]) -> go.Figure:
     """A strip with a cell per period: answered, slow, failed (hatched), nobody asked."""
     colors = [_color(period) for period in periods]
     bar = go.Bar(
-        x=[period.start for period in periods],
+        x=[times.here(period.start) for period in periods],
         y=[1 if period.calls else 0.25 for period in periods],
         marker={
             "color": colors,
@@ -58,7 +59,7 @@ def latency(periods: Sequence[Period]) -> go.Figure:
         ("p95", _P95, "dot", [p.p95_s for p in periods]),
     ):
         figure.add_scatter(
-            x=[period.start for period in periods],
+            x=[times.here(period.start) for period in periods],
             y=[None if value is None else value * 1000 for value in values],
             name=name,
             mode="lines+markers",

@@ -10,6 +10,7 @@ from core.console import Console
 from core.services.deliveries import DeliveryPage
 from core.store.inbox import Cursor, DeliveryFilter, Line
 from dashboard.boundary import explained
+from dashboard.components import times
 from dashboard.components.verdicts import VERDICT_SIGNS, sign_of_line
 from dashboard.wording import ago, plain
 
@@ -146,7 +147,7 @@ def _table(lines: tuple[Line, ...], now: datetime) -> None:
             "when": ago(line.received_at, now),
             "ms": round(line.duration_ms, 1),
             "open": link_to(line.id),
-            "received": f"{line.received_at:%Y-%m-%d %H:%M:%S}",
+            "received": times.stamp(line.received_at),
             "note": line.outcome or line.reason,
         }
         for line in lines

@@ -11,6 +11,7 @@ from core.domain.budgets import LimitUse, Unit, next_start
 from core.domain.routing import Mode
 from core.services.limits import LimitLine, limit_words
 from core.store.limits import LimitChange
+from dashboard.components import times
 from dashboard.components.columns import right
 from dashboard.wording import money
 
@@ -49,7 +50,7 @@ def show(lines: Sequence[LimitLine], mode: Mode, now: datetime, timezone: str) -
             "settled": amount(line.use.limit.unit, line.use.settled),
             "reserved": amount(line.use.limit.unit, line.use.reserved),
             "left": left(line.use),
-            "starts anew": f"{next_start(line.use.limit.window, now, timezone):%d %b %H:%M}",
+            "starts anew": times.short(next_start(line.use.limit.window, now, timezone)),
             "since": _since(line.stored),
         }
         for line in lines
@@ -79,12 +80,12 @@ def history(changes: Sequence[LimitChange]) -> None:
         return
     rows = [
         {
-            "when": f"{change.at:%d %b %H:%M}",
+            "when": times.short(change.at),
             "who": change.actor,
             "limit": limit_words(change.scope, change.window, change.unit),
             "before": exact(change.unit, change.before),
             "after": exact(change.unit, change.after),
-            "until": f"{change.expires_at:%d %b %H:%M}" if change.expires_at else "changed again",
+            "until": times.short(change.expires_at) if change.expires_at else "changed again",
             "why": change.reason,
         }
         for change in changes
@@ -100,5 +101,5 @@ def history(changes: Sequence[LimitChange]) -> None:
 def _since(stored: LimitChange | None) -> str:
     if stored is None:
         return "the settings"
-    until = f", until {stored.expires_at:%d %b %H:%M} UTC" if stored.expires_at else ""
+    until = f", until {times.short(stored.expires_at)}" if stored.expires_at else ""
     return f"{stored.actor}{until}"

@@ -9,6 +9,7 @@ from core.domain.routing import Mode
 from core.services.health import Reach, Span
 from core.services.replans import Replan
 from dashboard.boundary import explained
+from dashboard.components import times
 from dashboard.wording import MODE_SIGNS, money, plain
 
 __all__ = ["show"]
@@ -29,7 +30,7 @@ def show(console: Console, actor: Actor) -> None:
     for change in console.modes.history()[:3]:
         st.caption(
             plain(
-                f"{change.at:%d %b %H:%M} · {change.mode.upper()} · {change.actor} · {change.reason}"
+                f"{times.short(change.at)} · {change.mode.upper()} · {change.actor} · {change.reason}"
             )
         )
 

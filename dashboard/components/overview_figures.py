@@ -1,6 +1,8 @@
 """The four figures of the Overview, each with the last day behind it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 import streamlit as st
@@ -9,9 +11,10 @@ from core.console import Console
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import JobStatus
 from core.domain.routing import Mode
+from core.services.spend import HourSpend, SpendToday
 from dashboard.wording import duration, money
 
-__all__ = ["show"]
+__all__ = ["Figures", "read", "show"]
 
 _IN_FLIGHT = (JobStatus.PARSE_QUEUED, JobStatus.PARSING, JobStatus.HANDING_OFF)
 _NOT_FIXED = (JobStatus.FAILED_PARSE, JobStatus.FAILED_HANDOFF, JobStatus.PARTLY_PARSED)
@@ -19,10 +22,32 @@ _HOURS = 24
 _HEIGHT = 164
 
 
-def show(console: Console, mode: Mode) -> None:
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the four figures are made of."""
+
+    today: SpendToday
+    hours: tuple[HourSpend, ...]
+    counts: Mapping[JobStatus, int]
+    oldest_for: timedelta | None
+    causes: int
+
+
+def read(console: Console, mode: Mode) -> Figures:
+    """All that is shown, asked for at once: then it is drawn at one go."""
+    oldest = console.jobs.oldest_open()
+    return Figures(
+        console.spend.today(mode),
+        console.spend.by_hour(mode, hours=_HOURS),
+        console.jobs.counts(),
+        None if oldest is None else console.clock() - oldest.created_at,
+        len(console.jobs.causes()),
+    )
+
+
+def show(figures: Figures, mode: Mode) -> None:
     """Spent today, submits this hour, in flight, failed; bars are the last 24 hours."""
-    today, counts = console.spend.today(mode), console.jobs.counts()
-    hours = console.spend.by_hour(mode, hours=_HOURS)
+    today, hours, counts = figures.today, figures.hours, figures.counts
     simulated = ", simulated" if mode is Mode.MOCK else ""
     day, hour = today.use(Window.DAY, Unit.USD), today.use(Window.HOUR, Unit.SUBMITS)
     limit = Decimal(day.limit.amount) / 1_000_000 if day else Decimal(0)
@@ -39,8 +64,8 @@ def show(console: Console, mode: Mode) -> None:
             f"of {hour.limit.amount:,}" if hour else "no limit",
             [h.submits for h in hours],
         )
-        _figure("In flight", f"{_sum(counts, _IN_FLIGHT):,}", _in_flight(console, counts))
-        _figure("Failed, not fixed", f"{_sum(counts, _NOT_FIXED):,}", _why(console))
+        _figure("In flight", f"{_sum(counts, _IN_FLIGHT):,}", _in_flight(figures))
+        _figure("Failed, not fixed", f"{_sum(counts, _NOT_FIXED):,}", _why(figures.causes))
 
 
 def _figure(
@@ -61,16 +86,14 @@ def _figure(
     )
 
 
-def _in_flight(console: Console, counts: Mapping[JobStatus, int]) -> str:
-    held = f"{counts.get(JobStatus.HELD, 0):,} held"
-    oldest = console.jobs.oldest_open()
-    if oldest is None:
+def _in_flight(figures: Figures) -> str:
+    held = f"{figures.counts.get(JobStatus.HELD, 0):,} held"
+    if figures.oldest_for is None:
         return held
-    return f"oldest {duration(console.clock() - oldest.created_at)}, {held}"
+    return f"oldest {duration(figures.oldest_for)}, {held}"
 
 
-def _why(console: Console) -> str:
-    causes = len(console.jobs.causes())
+def _why(causes: int) -> str:
     return {0: "nothing failed", 1: "one cause"}.get(causes, f"{causes} causes")
 
 

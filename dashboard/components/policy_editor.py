@@ -9,6 +9,7 @@ from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy, Where
 from core.domain.routing import Mode
 from core.services.routes import Preview
+from dashboard.components import times
 from dashboard.wording import engine_name, money, plain, tier_name
 
 __all__ = ["show"]
@@ -157,6 +158,6 @@ def _history(console: Console) -> None:
     for change in console.routes.history()[:3]:
         st.caption(
             plain(
-                f"{change.at:%d %b %H:%M} · {change.policy.hybrid} · {change.actor} · {change.reason}"
+                f"{times.short(change.at)} · {change.policy.hybrid} · {change.actor} · {change.reason}"
             )
         )

@@ -11,6 +11,7 @@ from core.domain.jobs import Actor
 from core.services.replays import MOST, Outcome
 from core.store.deliveries import Delivery
 from core.store.inbox import DeliveryFilter
+from dashboard.components import times
 from dashboard.components.verdicts import VERDICT_SIGNS
 from dashboard.wording import ago, plain
 
@@ -90,7 +91,7 @@ def _chosen(console: Console) -> list[Delivery]:
     )
     found = console.replays.select([], which)
     if len(found) > 1:
-        names = {d.id: f"{d.received_at:%H:%M:%S} {d.event_type or d.verdict}" for d in found}
+        names = {d.id: f"{times.clock(d.received_at)} {d.event_type or d.verdict}" for d in found}
         picked = st.multiselect(
             f"Only these (else all {len(found):,}; at most {MOST:,})",
             list(names),

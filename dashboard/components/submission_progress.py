@@ -12,7 +12,7 @@ from dashboard.components import job_links
 from dashboard.components.job_actions import price_of
 from dashboard.wording import STAGE_WORDS, duration, money, plain
 
-__all__ = ["show"]
+__all__ = ["show", "title"]
 
 _SHOWN = 50
 _ENOUGH = 3
@@ -42,6 +42,12 @@ def show(view: SubmissionView, console: Console, actor: Actor) -> None:
         st.caption(f"{len(view.jobs) - len(shown):,} more; all are under Jobs.")
     with st.container(horizontal=True):
         _actions(view, console, actor)
+
+
+def title(view: SubmissionView) -> str:
+    """The document's name; of several the first one's, and how many more."""
+    first, more = view.jobs[0].name, len(view.jobs) - 1
+    return f"{first} and {more:,} more" if more else first
 
 
 def _urgency(job: Job) -> int:

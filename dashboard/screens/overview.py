@@ -39,11 +39,12 @@ def live() -> None:
     """The part that moves by itself."""
     with explained():
         mode = console.modes.current()
+        # asked for first, then drawn at one go; what else there is comes after the numbers
+        figures, away = overview_figures.read(console, mode), since.read(console, actor())
         outage.show(console, mode)
-        left_at = since.left_at(console, actor())
-        if left_at is not None:
-            since.show(console, left_at, mode)
-        overview_figures.show(console, mode)
+        if away is not None:
+            since.show(away, mode)
+        overview_figures.show(figures, mode)
         waiting = console.jobs.find(JobFilter(statuses=_WAITS_FOR_A_PERSON), limit=5)
         latest = console.jobs.find(JobFilter(), limit=10)
         st.subheader("Needs a person", anchor=False)
@@ -58,6 +59,7 @@ def live() -> None:
             job_table.show(latest.jobs, console.clock(), key="latest")
         else:
             samples.invite()
+        since.note(console, actor())
 
 
 decide.dialog(console, actor())

@@ -6,7 +6,7 @@ from dashboard.runtime import get_console
 console = get_console()
 mode = console.modes.current()
 header.show("Spend", mode)
-alert_list.show(console.alerts.recent(mode), console.rules().timezone)
+alert_list.show(console.alerts.recent(mode))
 spend_charts.today(console.reports.burn_down(mode), console.reports.month(mode), mode)
 chosen = spend_filters.show(console.reports, mode)
 report = console.reports.spend(mode, chosen.days, chosen.by, chosen.only)

@@ -8,7 +8,9 @@ from dashboard.runtime import actor, get_console
 
 console = get_console()
 submission_id = st.query_params.get("submission", "")
-header.show("Your documents", console.jobs.submission(submission_id).submission.mode)
+st.page_link("screens/jobs.py", label="All jobs", icon=":material/arrow_back:")
+first = console.jobs.submission(submission_id)
+header.show(submission_progress.title(first), first.submission.mode, is_outside_text=True)
 
 
 @st.fragment(run_every=1)

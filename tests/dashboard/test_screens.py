@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -414,3 +415,69 @@ def test_the_way_back_from_a_job_keeps_the_filters(
     _no_traceback(opened)
     back = opened.get("page_link")[0].proto
     assert dict(parse_qsl(back.query_string)) == {"text": "a", "time": "last hour"}
+
+
+def test_a_setting_is_changed_in_setup_and_can_be_taken_back(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Setup stores a setting under the person's name, says what is wrong with a bad one, and undoes it."""
+    console = make_console(requests_per_minute=90)
+    app = open_screen(console, "screens/setup.py")
+    app.text_input(key="requests_per_minute").input("none")
+    app.button(key="store-requests_per_minute").click().run()
+    assert "PARSEDECK\\_REQUESTS\\_PER\\_MINUTE" in app.error[0].value
+    assert console.setup.in_force().requests_per_minute == 90
+    app.text_input(key="requests_per_minute").input("30")
+    app.button(key="store-requests_per_minute").click().run()
+    assert console.setup.in_force().requests_per_minute == 30
+    assert plain(f"not stored → 30 · {dashboard.runtime.actor()}") in _all_text(app)
+    app.button(key="unset-requests_per_minute").click().run()
+    assert console.setup.in_force().requests_per_minute == 90
+    assert not app.exception
+
+
+def test_times_are_shown_in_the_zone_in_force(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A time on a screen is of the zone in which the limits' days begin, also after it was changed."""
+    console = make_console(timezone="Asia/Tokyo")
+    (job_id,) = submitted(console, {"a.txt": b"words"}).job_ids
+    at = console.jobs.view(job_id).timeline[0].at
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        console.setup.store("timezone", zone, ALICE)
+        app = open_screen(console, "screens/job.py", job=job_id)
+        assert f"{at.astimezone(ZoneInfo(zone)):%H:%M:%S}" in _all_text(app)
+
+
+def test_a_submission_is_titled_by_its_documents_and_leads_back(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """The screen of one press of Parse names what was sent, as text, and has a way back to the jobs."""
+    console = make_console()
+    one = submitted(console, {"a_b.txt": b"one", "b.txt": b"two", "c.txt": b"three"})
+    app = open_screen(console, "screens/submission.py", submission=one.id)
+    assert [t.value for t in app.title] == [plain("a_b.txt and 2 more")]
+    assert any("All jobs" in link.proto.label for link in app.get("page_link"))
+
+
+def test_simulated_jobs_among_real_ones_are_marked(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """What waits for a person says MOCK of simulated documents, also while the mode is REAL."""
+    console = make_console(api_key="llx-key", mode="real")
+    (job_id,) = submitted(console, {"a.txt": b"one"}).job_ids
+    with console.store.write() as tx:
+        for after in (JobStatus.PARSING, JobStatus.FAILED_PARSE):
+            jobs.change_job(tx, job_id, after, ALICE, "t", console.clock(), reason="Torn.")
+    app = open_screen(console, "screens/overview.py")
+    assert console.jobs.view(job_id).job.mode is Mode.MOCK
+    assert any("MOCK" in m.value for m in app.markdown)
+
+
+def test_a_fact_of_setup_says_in_words_how_it_stands(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """No fact is told apart by its colour alone."""
+    app = open_screen(make_console(), "screens/setup.py")
+    assert "fine] **Database**" in _all_text(app)
+    assert "look] **Worker**" in _all_text(app)

@@ -78,3 +78,22 @@ def test_waiting_for_a_turn_is_visible_on_the_job(make_console: Callable[..., Co
         )
         waiting = next(i for i in ids if "Waits for its turn" in console.jobs.view(i).job.reason)
         assert console.jobs.view(waiting).attempts[0].submits == 0
+
+
+def test_a_pace_stored_at_one_console_holds_in_the_worker_of_another(
+    make_console: Callable[..., Console],
+) -> None:
+    """Calls per minute that a person stores count at once, in a process that was started with others."""
+    with Served(_refusing(503)) as service:
+        console = make_console(
+            worker=True, api_key="llx-key", base_url=service.url, requests_per_minute=1000
+        )
+        make_console().setup.store("requests_per_minute", "1", ALICE)
+        uploads = [
+            console.submissions.preflight(n, io.BytesIO(n.encode())) for n in ("a.txt", "b.txt")
+        ]
+        quote = console.submissions.quote(uploads, Tier.AGENTIC, Mode.REAL, parse_again=True)
+        ids = console.submissions.submit(quote, ALICE, "press").job_ids
+        wait_until(
+            lambda: any("Waits for its turn" in console.jobs.view(i).job.reason for i in ids)
+        )

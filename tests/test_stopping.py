@@ -1,0 +1,77 @@
+"""Ctrl-C at any moment of a start ends the process: with a sentence, soon, and with nothing half done."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.store import Store, workers
+from tests.factories import free_port
+
+_AT_THE_MOMENT = """
+import os, signal, sys, threading
+
+moment = sys.argv.pop(1)
+started = threading.Thread.start
+
+def start(thread):
+    started(thread)
+    if thread.name == moment and threading.current_thread() is threading.main_thread():
+        os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread.start = start
+
+from core.cli import main
+
+main()
+"""
+
+
+def _interrupted(moment: str, *command: str) -> tuple[int, str]:
+    """The command, with Ctrl-C when the main thread has just started the thread of that name."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _AT_THE_MOMENT, moment, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PARSEDECK_MODE": "mock"},
+    )
+    try:
+        said, _ = process.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+        pytest.fail(f"it did not end: {said}")
+    return process.returncode, said
+
+
+def _nobody_works(folder: Path) -> bool:
+    store = Store.open(f"sqlite:///{folder / 'var' / 'parsedeck.sqlite'}")
+    with store.read() as tx:
+        known = workers.known(tx)
+    store.close()
+    return not known
+
+
+@pytest.mark.parametrize("moment", ["served", "launch"])
+def test_a_start_that_is_interrupted_ends_in_order(tmp_path: Path, moment: str) -> None:
+    """While simulator or workflows are being started: one sentence, and no worker is left."""
+    ports = ("--port", str(free_port()), "--ingress-port", str(free_port()))
+    code, said = _interrupted(moment, "up", *ports)
+    assert code == 130, said
+    assert said.startswith("Stopping:"), said
+    assert "Traceback" not in said
+    assert "Parsedeck is at" not in said
+    assert _nobody_works(tmp_path)
+
+
+def test_a_parse_that_is_interrupted_at_its_start_ends_in_order(tmp_path: Path) -> None:
+    """``parse`` brings a worker of its own: Ctrl-C while that starts leaves nothing running."""
+    document = tmp_path / "a.txt"
+    document.write_text("words")
+    code, said = _interrupted("launch", "parse", str(document))
+    assert code not in {0, -9}, said
+    assert "Traceback" not in said
+    assert _nobody_works(tmp_path)
