@@ -65,13 +65,14 @@ def up(
     from uvicorn.importer import import_from_string  # noqa: PLC0415
 
     from core.api import ingress_app  # noqa: PLC0415
-    from core.serving import Served, server_config  # noqa: PLC0415
+    from core.serving import Served, prepare_process, server_config  # noqa: PLC0415
 
     _refuse_taken(host, port, ingress_port)
     with _console(worker=True) as console:
         create_app = import_from_string("dashboard.asgi:create_app")
         application = create_app(console)
         _announce(console, host, port, ingress_port)
+        prepare_process()
         with Served(ingress_app(console), port=ingress_port):
             uvicorn.Server(server_config(application, host=host, port=port)).run()
 
