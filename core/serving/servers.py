@@ -10,6 +10,8 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from core.serving.connections import Bounds, protocol_with
+
 __all__ = ["Served", "prepare_process", "serve_processes", "server_config"]
 
 _SWITCH_S = 0.001
@@ -29,12 +31,18 @@ def prepare_process() -> None:
     sys.setswitchinterval(_SWITCH_S)
 
 
-def server_config(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+_USUAL = Bounds()
+
+
+def server_config(
+    app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, bounds: Bounds = _USUAL
+) -> uvicorn.Config:
     """Uvicorn without an access log: nothing is written on the path that accepts webhooks."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=protocol_with(bounds),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -49,6 +57,7 @@ def serve_processes(factory: str, *, port: int, count: int) -> None:
         factory=True,
         host="127.0.0.1",
         port=port,
+        http=protocol_with(_USUAL),
         workers=count,
         log_config=None,
         access_log=False,
@@ -60,12 +69,12 @@ def serve_processes(factory: str, *, port: int, count: int) -> None:
 class Served:
     """A running server; ``url`` is where. Stops when closed."""
 
-    def __init__(self, app: ASGIApp, *, port: int = 0) -> None:
+    def __init__(self, app: ASGIApp, *, port: int = 0, bounds: Bounds = _USUAL) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = _QuietServer(server_config(app))
+        self._server = _QuietServer(server_config(app, bounds=bounds))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="served", daemon=True
         )
