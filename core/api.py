@@ -49,6 +49,7 @@ def ingress_of_this_process() -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with (settings.data_dir / "parsedeck.log").open("a", encoding="utf-8") as stream:
             configure_logs(stream)
+            await anyio.to_thread.run_sync(console.presence.begin)
             prepare_process()
             yield
             await anyio.to_thread.run_sync(console.close)

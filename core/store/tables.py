@@ -461,7 +461,7 @@ class ModeRow(SQLModel, table=True):
 
 
 class WorkerRow(SQLModel, table=True):
-    """A process that runs workflows, and when it was last heard of."""
+    """A process that runs workflows (``worker``) or only receives (``api``), and when it was last heard of."""
 
     __tablename__ = "worker"
 
@@ -471,6 +471,7 @@ class WorkerRow(SQLModel, table=True):
     started_at: datetime
     heartbeat_at: datetime
     stopped_at: datetime | None
+    role: str
 
 
 class VisitRow(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""Indexes of deliveries that grow at their end, so that taking many in touches few pages."""
+"""Indexes of deliveries that grow at their end; processes that only receive are on record too."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,7 +16,9 @@ _PARTIAL = {
 
 
 def upgrade() -> None:
-    """Make them anew."""
+    """Make the indexes anew, and say of each process what it is for."""
+    with op.batch_alter_table("worker") as worker:
+        worker.add_column(sa.Column("role", sa.String(), nullable=False, server_default="worker"))
     for name, (column, condition) in _PARTIAL.items():
         op.drop_index(f"ix_delivery_{name}", "delivery")
         where = sa.text(condition)
