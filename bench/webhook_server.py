@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.clock import new_id, utc_now
+from core.clock import new_id_in_order, utc_now
 from core.services.deliveries import Deliveries
-from core.serving import Served
-from core.store import Store, deliveries
+from core.serving import Served, prepare_process
+from core.store import Store, recording
 from core.store.deliveries import Delivery
 from core.store.inbox import Cursor, DeliveryFilter
 from core.telemetry import Metrics, configure_logs
@@ -60,6 +60,7 @@ def main(url: str, secret_text: str, fill: int) -> None:
         Route("/signature-only", check, methods=["POST"]),
         Route("/next-page", page),
     ]
+    prepare_process()
     stopping = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     with Served(Starlette(routes=routes)) as served:
@@ -73,13 +74,13 @@ def _fill(store: Store, count: int) -> None:
     began = utc_now() - timedelta(hours=20)
     for start in range(0, count, 5000):
         with store.write() as tx:
-            deliveries.add_all(tx, [_a_delivery(began, n) for n in range(start, start + 5000)])
+            recording.add_all(tx, [_a_delivery(began, n) for n in range(start, start + 5000)])
 
 
 def _a_delivery(began: datetime, number: int) -> Delivery:
     body = b'{"event_id":"filler-%d","event_type":"parse.success","data":{"job_id":"x"}}' % number
     return Delivery(
-        id=new_id("dlv"),
+        id=new_id_in_order("dlv", began + timedelta(milliseconds=500 * number)),
         event_id=f"filler-{number}",
         event_type="parse.success",
         vendor_job_id=f"pjb-filler-{number}",

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from core.console import Console
 from core.domain.budgets import LimitUse, Unit
 from core.errors import ConsoleError
+from core.serving import prepare_process
 from core.settings import Settings
 from core.telemetry import configure_logs
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
@@ -48,6 +49,8 @@ def ingress_of_this_process() -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with (settings.data_dir / "parsedeck.log").open("a", encoding="utf-8") as stream:
             configure_logs(stream)
+            await anyio.to_thread.run_sync(console.presence.begin)
+            prepare_process()
             yield
             await anyio.to_thread.run_sync(console.close)
 

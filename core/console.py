@@ -35,7 +35,7 @@ from core.pipeline.pacing import StoredPace
 from core.pipeline.probing import PROBE_TIMEOUT_S, CardProbe, Prober, Probing, at_once, probe
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.watches import Watches
-from core.pipeline.worker import PipelineWorker, has_live_worker
+from core.pipeline.worker import PipelineWorker, has_live_worker, is_alive
 from core.services.again import Reparse
 from core.services.alerts import Alerts
 from core.services.contact import FirstContact
@@ -51,6 +51,7 @@ from core.services.missing import Missing
 from core.services.modes import Modes
 from core.services.outage_cost import OutageCosts
 from core.services.path_test import PathTest
+from core.services.presence import Presence
 from core.services.prices import Prices
 from core.services.receipts import Receipts
 from core.services.replans import Replans
@@ -134,6 +135,7 @@ class Console:
     def _build_services(self) -> None:
         settings, clock = self.settings, self.clock
         has_key = settings.api_key is not None
+        self.presence = Presence(self.store, is_alive, clock)
         self.setup = Setup(
             self.store,
             settings,
@@ -143,6 +145,7 @@ class Console:
             lambda known: has_live_worker(known, clock()),
             clock,
             SigningSecret("generated for MOCK", self._mock_secret).fingerprint,
+            self.presence.known,
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
@@ -438,6 +441,7 @@ class Console:
     def close(self) -> None:
         """Stop in order; what is in flight goes on at the next start."""
         self.is_closed = True
+        self.presence.end()
         if self._money_watch is not None:
             self._money_watch.stop()
         if self._prober is not None:

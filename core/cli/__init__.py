@@ -73,7 +73,7 @@ def _serve(host: str, port: int, ingress_port: int, stopping: "Stopping") -> Non
     from uvicorn.importer import import_from_string  # noqa: PLC0415
 
     from core.api import ingress_app  # noqa: PLC0415
-    from core.serving import Served, server_config  # noqa: PLC0415
+    from core.serving import Served, prepare_process, server_config  # noqa: PLC0415
 
     _refuse_taken(host, port, ingress_port)
     stopping.check()
@@ -85,6 +85,7 @@ def _serve(host: str, port: int, ingress_port: int, stopping: "Stopping") -> Non
         application = create_app(console)
         stopping.check()
         _announce(console, host, port, ingress_port)
+        prepare_process()
         with Served(ingress_app(console), port=ingress_port):
             server = uvicorn.Server(server_config(application, host=host, port=port))
             # until uvicorn listens for signals itself; after that it hands on what it heard

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,7 +126,7 @@ def decoded(body: bytes) -> Mapping[str, Any]:
     """The JSON object in a body, decoded twice when it is a string. Raises ``MalformedEvent``."""
     try:
         # RFC 8259: JSON between systems is UTF-8; left to itself json would guess UTF-16 and UTF-32
-        payload = json.loads(body.decode("utf-8-sig"))
+        payload = json.loads(body.removeprefix(BOM_UTF8).decode())
         if isinstance(payload, str):
             payload = json.loads(payload)
     except (ValueError, RecursionError) as error:

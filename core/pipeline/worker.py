@@ -23,7 +23,7 @@ from core.pipeline.sweep import sweep_orphans, sweep_sums
 from core.store import deliveries, expectations, jobs, ledger, queue, workers
 from core.telemetry import log
 
-__all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker"]
+__all__ = ["DEAD_AFTER", "PipelineWorker", "has_live_worker", "is_alive"]
 
 DEAD_AFTER = timedelta(seconds=15)
 """A process not heard of for so long is dead; on the same machine its absence is noticed at once."""
@@ -232,7 +232,7 @@ class PipelineWorker:
     def _take_over(self, now: datetime) -> None:
         with self._r.store.read() as tx:
             others = [w for w in workers.known(tx) if w.executor_id != self.executor_id]
-        dead = [w.executor_id for w in others if not _is_alive(w, now)]
+        dead = [w.executor_id for w in others if not is_alive(w, now)]
         if not dead:
             return
         count = self._queue.take_over(dead)
@@ -408,10 +408,11 @@ class PipelineWorker:
 
 def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:
     """Whether any process runs workflows now."""
-    return any(_is_alive(worker, now) for worker in known)
+    return any(is_alive(worker, now) for worker in known)
 
 
-def _is_alive(worker: workers.Worker, now: datetime) -> bool:
+def is_alive(worker: workers.Worker, now: datetime) -> bool:
+    """Whether a process was heard of lately, and, of one on this machine, whether it is still there."""
     if now - worker.heartbeat_at > DEAD_AFTER:
         return False
     if worker.host != socket.gethostname():

@@ -72,7 +72,7 @@ class Missing:
         if any(r.verdict == "too_large" for r in refused):
             causes.append("A delivery of that time was over PARSEDECK_MAX_WEBHOOK_KB.")
         due = one.finished_at or one.submitted_at
-        known = workers.known(tx)
+        known = (*workers.known(tx), *workers.known(tx, workers.API))
         if known and all(w.started_at > due or (w.stopped_at or due) < due for w in known):
             causes.append("No process of Parsedeck ran when it was due.")
         if one.credits == 0:

@@ -1,6 +1,6 @@
 """What is configured, reachable and missing: the same facts for the Setup screen and ``doctor``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -100,6 +100,7 @@ class Setup:
         is_alive: Callable[[tuple[workers.Worker, ...]], bool],
         clock: Clock,
         mock_fingerprint: str = "",
+        receivers: Callable[[], Sequence[tuple[workers.Worker, bool]]] = tuple,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -109,6 +110,7 @@ class Setup:
         self._is_alive = is_alive
         self._clock = clock
         self._mock_fingerprint = mock_fingerprint
+        self._receivers = receivers
 
     def in_force(self) -> Settings:
         """The settings with what is stored on top. A stored value that no longer fits is ignored."""
@@ -202,6 +204,7 @@ class Setup:
                 "Files", self._check_blobs, f"Documents and results are kept in {self._blobs_at}."
             ),
             self._worker(),
+            *self._receiving(),
             *self.formats(),
             *(
                 Fact(
@@ -293,6 +296,27 @@ class Setup:
             "No worker runs: new documents wait.",
             "Start `parsedeck up` or `parsedeck worker`.",
         )
+
+    def _receiving(self) -> list[Fact]:
+        """Processes of `parsedeck api`: those that run, and each that was cut off."""
+        known = self._receivers()
+        running = sorted(one.pid for one, lives in known if lives)
+        pids = ", ".join(str(pid) for pid in running)
+        noun = "process" if len(running) == 1 else "processes"
+        facts = [
+            Fact("Receiver", Grade.OK, f"{len(running)} {noun} of `parsedeck api` (pid {pids}).")
+        ]
+        return facts * bool(running) + [
+            Fact(
+                "Receiver",
+                Grade.WARNING,
+                f"`parsedeck api` (pid {one.pid} on {one.host}) ended without a word; last heard of at "
+                f"{one.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC.",
+                "Start `parsedeck api` again, if nothing else receives.",
+            )
+            for one, lives in known
+            if not lives
+        ]
 
     def formats(self) -> list[Fact]:
         """What the local engine can read on this machine."""

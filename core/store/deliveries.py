@@ -1,17 +1,15 @@
-"""Webhook deliveries: recorded before they are answered, applied exactly once after."""
+"""Webhook deliveries: what is on record of each, and applying them exactly once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, insert
-from sqlalchemy import select as columns
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
-from core.store.tables import AttemptRow, DeliveryRow, JobRow
+from core.store.tables import AttemptRow, DeliveryRow
 
 __all__ = [
     "ACCEPTED",
@@ -19,10 +17,7 @@ __all__ = [
     "DUPLICATE",
     "UNKNOWN_TYPE",
     "Delivery",
-    "Recorded",
     "accepted_since",
-    "add",
-    "add_all",
     "applicable",
     "apply",
     "delivery",
@@ -32,7 +27,6 @@ __all__ = [
     "of_job",
     "recent",
     "why_not_its_own",
-    "workflows_of",
 ]
 
 ACCEPTED = "accepted"
@@ -41,7 +35,6 @@ DUPLICATE = "duplicate"
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
 
-_TABLE: Table = DeliveryRow.__table__  # type: ignore[attr-defined]
 _NOT_ITS_OWN = {
     "real": "signed with a secret for REAL, but the job is simulated: changes nothing",
     "mock": "signed with the secret of MOCK: a real job never changes by it",
@@ -104,119 +97,6 @@ class Delivery:
         return tuple((name, value) for name, _, value in lines if name)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What is known of a delivery once it is on record: whether it is new, and whose job it names."""
-
-    is_new: bool
-    workflow_id: str = ""
-    correlation_id: str = ""
-
-
-def add(tx: Transaction, new: Delivery) -> bool:
-    """Record a delivery; False when it was accepted before (it is then recorded as a duplicate)."""
-    return add_all(tx, [new])[0].is_new
-
-
-def add_all(tx: Transaction, new: Sequence[Delivery]) -> list[Recorded]:
-    """Record deliveries in one go, each event id accepted once for ever; the answers are in order.
-
-    Replays have no event key: they are new deliveries of an event that was recorded before.
-    """
-    owners = _owners(tx, {d.vendor_job_id for d in new if d.verdict == ACCEPTED} - {""})
-    keyed: dict[str, Delivery] = {}
-    for delivery_ in new:
-        if delivery_.verdict in {ACCEPTED, UNKNOWN_TYPE} and not delivery_.replay_of:
-            keyed.setdefault(f"{delivery_.scope}:{delivery_.event_id}", delivery_)
-    inserted = _insert_new(tx, keyed, owners)
-    answers, rest = [], []
-    for delivery_ in new:
-        owner = owners.get(delivery_.vendor_job_id)
-        is_new = delivery_.id in inserted
-        if not is_new:
-            is_new = delivery_.verdict not in {ACCEPTED, UNKNOWN_TYPE} or bool(delivery_.replay_of)
-            rest.append(_facts(delivery_, owner, None, is_duplicate=not is_new))
-        moves = is_new and owner is not None and _is_for(delivery_, owner)
-        answers.append(
-            Recorded(
-                is_new,
-                owner.workflow_id if owner and moves else "",
-                owner.correlation_id if owner else "",
-            )
-        )
-    if rest:
-        tx.connection().execute(insert(_TABLE), rest)
-    return answers
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    attempt_id: str
-    job_id: str
-    mode: str
-    workflow_id: str
-    correlation_id: str
-
-
-def _owners(tx: Transaction, vendor_job_ids: set[str]) -> dict[str, _Owner]:
-    if not vendor_job_ids:
-        return {}
-    query = (
-        columns(
-            col(AttemptRow.vendor_job_id),
-            col(AttemptRow.id),
-            col(JobRow.id),
-            col(JobRow.mode),
-            col(JobRow.workflow_id),
-            col(JobRow.correlation_id),
-        )
-        .join(JobRow, col(JobRow.id) == col(AttemptRow.job_id))
-        .where(col(AttemptRow.vendor_job_id).in_(sorted(vendor_job_ids)))
-    )
-    return {str(row[0]): _Owner(*row[1:]) for row in tx.execute(query)}
-
-
-def _insert_new(
-    tx: Transaction, keyed: dict[str, Delivery], owners: dict[str, _Owner]
-) -> frozenset[str]:
-    """Ids of those whose key nobody had recorded.
-
-    In order of the keys, so that two processes that record the same events never wait for each other.
-    """
-    if not keyed:
-        return frozenset()
-    keys = sorted(keyed)
-    dialect = postgresql if tx.get_bind().dialect.name == "postgresql" else sqlite
-    # one statement for all rows at the driver's own speed, past the unit of work; asking afterwards
-    # whose row it is costs less than having each row answer
-    statement = dialect.insert(_TABLE).on_conflict_do_nothing(index_elements=["event_key"])
-    rows = [_facts(keyed[key], owners.get(keyed[key].vendor_job_id), key) for key in keys]
-    connection = tx.connection()
-    connection.execute(statement, rows)
-    ours = columns(_TABLE.c.id).where(_TABLE.c.event_key.in_(keys))
-    found = frozenset(connection.execute(ours).scalars())
-    return found & {delivery_.id for delivery_ in keyed.values()}
-
-
-def _facts(
-    new: Delivery, owner: _Owner | None, key: str | None, *, is_duplicate: bool = False
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {name: getattr(new, name) for name in Delivery.__slots__}
-    facts["event_key"] = key
-    if owner is not None:
-        facts.update(job_id=owner.job_id, attempt_id=owner.attempt_id)
-        if not_its_own := why_not_its_own(new.scope, owner.mode):
-            facts.update(applied_at=new.received_at, outcome=not_its_own)
-    if is_duplicate:
-        facts.update(verdict=DUPLICATE, outcome="received before, changes nothing")
-    return facts
-
-
-def _is_for(new: Delivery, owner: _Owner) -> bool:
-    """Whether who signed may tell this job anything: simulated and real never mix."""
-    return not why_not_its_own(new.scope, owner.mode)
-
-
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:
     """Accepted events that are not applied yet and whose vendor job is known, oldest first."""
     query = (
@@ -242,13 +122,6 @@ def is_waiting(tx: Transaction, vendor_job_id: str) -> bool:
 def why_not_its_own(scope: str, mode: str) -> str:
     """Why an event signed so changes nothing about a job of this mode; empty when it may."""
     return "" if (scope == "real") == (mode != "mock") else _NOT_ITS_OWN[scope]
-
-
-def workflows_of(tx: Transaction, parked: Sequence[Delivery]) -> tuple[str, ...]:
-    """The workflows that these deliveries are for, of those whose job is known by now."""
-    owners = _owners(tx, {d.vendor_job_id for d in parked} - {""})
-    found = ((owners.get(d.vendor_job_id), d) for d in parked)
-    return tuple(owner.workflow_id for owner, d in found if owner and _is_for(d, owner))
 
 
 def apply(  # noqa: PLR0913 - to whom, with what outcome, when

@@ -26,6 +26,7 @@ Transaction = Session
 
 _BUSY_TIMEOUT_S = 30
 _WRITES = "parsedeck_writes"
+_CHECKPOINT_PAGES, _CACHE_KB = 4000, 16 * 1024
 
 
 class Store:
@@ -33,7 +34,9 @@ class Store:
 
     def __init__(self, engine: Engine, light: Engine | None = None) -> None:
         self._engine = engine
-        self._light = light or engine
+        self._reading = engine.execution_options(**{_WRITES: False})
+        self._writing = engine.execution_options(**{_WRITES: True})
+        self._light = (light or engine).execution_options(**{_WRITES: True})
         # Threads of one process queue here: left to SQLite, a writer that finds the file locked sleeps
         # and asks again, up to 100 ms later, while others slip in before it.
         self._turn: AbstractContextManager[object] = (
@@ -68,7 +71,7 @@ class Store:
 
         Raises ``StoreUnavailable`` when the database cannot be reached.
         """
-        with self._session(self._engine, writes=False) as session:
+        with self._session(self._reading) as session:
             yield session
 
     @contextmanager
@@ -78,7 +81,7 @@ class Store:
         Any exception rolls everything back. Raises ``StoreUnavailable`` when the database cannot be
         reached.
         """
-        with self._turn, self._session(self._engine, writes=True) as session:
+        with self._turn, self._session(self._writing) as session:
             yield session
             session.commit()
 
@@ -88,15 +91,14 @@ class Store:
 
         For facts that are worthless after a restart of the machine. Raises ``StoreUnavailable``.
         """
-        with self._turn, self._session(self._light, writes=True) as session:
+        with self._turn, self._session(self._light) as session:
             if not self.is_sqlite:
                 session.connection().exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             yield session
             session.commit()
 
     @contextmanager
-    def _session(self, engine: Engine, *, writes: bool) -> Iterator[Transaction]:
-        engine = engine.execution_options(**{_WRITES: writes})
+    def _session(self, engine: Engine) -> Iterator[Transaction]:
         try:
             with Session(engine, expire_on_commit=False) as session:
                 yield session
@@ -120,7 +122,7 @@ class Store:
     def _migrate(self) -> None:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["engine"] = self._engine.execution_options(**{_WRITES: True})
+        config.attributes["engine"] = self._writing
         command.upgrade(config, "head")
 
 
@@ -162,6 +164,9 @@ def _sqlite(url: str, *, synchronous: str = "FULL") -> Engine:
         for pragma in (
             "journal_mode=WAL",
             f"synchronous={synchronous}",
+            # a page that many transactions change is copied into the database file once, not each time
+            f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+            f"cache_size={-_CACHE_KB}",
             "foreign_keys=ON",
             "recursive_triggers=ON",
         ):

@@ -173,7 +173,11 @@ class TransitionRow(SQLModel, table=True):
 
 
 class DeliveryRow(SQLModel, table=True):
-    """A webhook as it came in. ``event_key`` is set on accepted ones only, once per event, for ever."""
+    """A webhook as it came in. ``event_key`` is set on accepted ones only, once per event, for ever.
+
+    Some thousand come in a second at times. Of the indexes only two grow at random places, those on
+    ``event_key`` and ``vendor_job_id``: ids begin with the time, and the others follow it.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -183,9 +187,19 @@ class DeliveryRow(SQLModel, table=True):
         # what still waits to be applied is little, however much was applied already
         Index(
             "ix_delivery_waiting",
-            "vendor_job_id",
+            "received_at",
             sqlite_where=text("applied_at IS NULL AND verdict = 'accepted'"),
             postgresql_where=text("applied_at IS NULL AND verdict = 'accepted'"),
+        ),
+        *(
+            # deliveries of no known job are no part of these
+            Index(
+                f"ix_delivery_{name}",
+                name,
+                sqlite_where=text(f"{name} IS NOT NULL"),
+                postgresql_where=text(f"{name} IS NOT NULL"),
+            )
+            for name in ("attempt_id", "job_id")
         ),
     )
 
@@ -210,8 +224,8 @@ class DeliveryRow(SQLModel, table=True):
     applied_at: datetime | None
     outcome: str
     attempt_before: str
-    attempt_id: str | None = Field(index=True)
-    job_id: str | None = Field(index=True)
+    attempt_id: str | None
+    job_id: str | None
     replay_of: str
     actor: str
 
@@ -460,7 +474,7 @@ class ModeRow(SQLModel, table=True):
 
 
 class WorkerRow(SQLModel, table=True):
-    """A process that runs workflows, and when it was last heard of."""
+    """A process that runs workflows (``worker``) or only receives (``api``), and when it was last heard of."""
 
     __tablename__ = "worker"
 
@@ -470,6 +484,7 @@ class WorkerRow(SQLModel, table=True):
     started_at: datetime
     heartbeat_at: datetime
     stopped_at: datetime | None
+    role: str
 
 
 class VisitRow(SQLModel, table=True):

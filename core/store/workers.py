@@ -1,4 +1,4 @@
-"""Processes that run workflows, and when each was last heard of."""
+"""Processes that run workflows or receive, and when each was last heard of."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,12 +8,15 @@ from sqlmodel import col, select
 from core.store.engine import Transaction
 from core.store.tables import WorkerRow
 
-__all__ = ["Worker", "beat", "known", "start", "stop"]
+__all__ = ["API", "WORKER", "Worker", "beat", "known", "start", "stop"]
+
+WORKER, API = "worker", "api"
+"""What a process is for: workflows (beside whatever else it does), or receiving webhooks only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One process that runs workflows."""
+    """One process, by its role."""
 
     executor_id: str
     host: str
@@ -21,10 +24,11 @@ class Worker:
     started_at: datetime
     heartbeat_at: datetime
     stopped_at: datetime | None = None
+    role: str = WORKER
 
 
 def start(tx: Transaction, worker: Worker) -> None:
-    """A process began to run workflows."""
+    """A process began."""
     tx.add(
         WorkerRow(
             executor_id=worker.executor_id,
@@ -33,6 +37,7 @@ def start(tx: Transaction, worker: Worker) -> None:
             started_at=worker.started_at,
             heartbeat_at=worker.heartbeat_at,
             stopped_at=None,
+            role=worker.role,
         )
     )
 
@@ -53,10 +58,10 @@ def stop(tx: Transaction, executor_id: str, now: datetime) -> None:
         tx.add(row)
 
 
-def known(tx: Transaction) -> tuple[Worker, ...]:
-    """Processes that have not stopped in an orderly way."""
-    rows = tx.exec(select(WorkerRow).where(col(WorkerRow.stopped_at).is_(None)))
+def known(tx: Transaction, role: str = WORKER) -> tuple[Worker, ...]:
+    """Processes of a role that have not stopped in an orderly way."""
+    query = select(WorkerRow).where(col(WorkerRow.stopped_at).is_(None), WorkerRow.role == role)
     return tuple(
-        Worker(r.executor_id, r.host, r.pid, r.started_at, r.heartbeat_at, r.stopped_at)
-        for r in rows
+        Worker(r.executor_id, r.host, r.pid, r.started_at, r.heartbeat_at, r.stopped_at, r.role)
+        for r in tx.exec(query)
     )

@@ -47,9 +47,9 @@ class Metrics:
             registry=self.registry,
         )
 
-    def count_webhook(self, verdict: str) -> None:
-        """A delivery got its verdict."""
-        self._webhooks.labels(verdict).inc()
+    def count_webhooks(self, verdict: str, count: int) -> None:
+        """So many deliveries got this verdict."""
+        self._webhooks.labels(verdict).inc(count)
 
     def count_call(self, mode: str, operation: str, outcome: str, seconds: float) -> None:
         """A call to the vendor ended."""

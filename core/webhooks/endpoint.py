@@ -2,9 +2,8 @@
 
 import asyncio
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from core.errors import StoreUnavailable, WebhookRejected
 from core.webhooks.receiver import Receiver
@@ -22,42 +21,67 @@ def webhook_route(receiver: Receiver, *, patience_s: float = _PATIENCE_S) -> Rou
 
     ``patience_s`` is what any body may take; a large one gets more by its size.
     """
-    deadline_s = patience_s + receiver.max_bytes / _SLOWEST_BYTES_PER_S
+    return Route(WEBHOOK_PATH, _Endpoint(receiver, patience_s), methods=["POST"])
 
-    async def take(request: Request) -> Response:
-        headers = dict(request.headers.items())
+
+class _Endpoint:
+    """Speaks ASGI itself: a request object and a response object cost more than the signature check."""
+
+    def __init__(self, receiver: Receiver, patience_s: float) -> None:
+        self._receiver = receiver
+        self._deadline_s = patience_s + receiver.max_bytes / _SLOWEST_BYTES_PER_S
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one delivery."""
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         body, trouble = bytearray(), None
         size = _stated_size(headers)
-        if size is not None and size > receiver.max_bytes:
-            trouble = _too_large(receiver.max_bytes)
+        if size is not None and size > self._receiver.max_bytes:
+            trouble = _too_large(self._receiver.max_bytes)
         else:
             size = None
             try:
-                async with asyncio.timeout(deadline_s):
-                    trouble = await _read(request, body, receiver.max_bytes)
+                async with asyncio.timeout(self._deadline_s):
+                    trouble = await _read(receive, body, self._receiver.max_bytes)
             except TimeoutError:
-                trouble = WebhookRejected("too_slow", f"The body took over {deadline_s:.0f} s.")
-            except ClientDisconnect:
-                trouble = WebhookRejected("incomplete", "The sender left before the body's end.")
+                what = f"The body took over {self._deadline_s:.0f} s."
+                trouble = WebhookRejected("too_slow", what)
         try:
-            receipt = await receiver.receive(headers, bytes(body), trouble=trouble, size=size)
+            receipt = await self._receiver.receive(headers, bytes(body), trouble=trouble, size=size)
         except StoreUnavailable:
             # not recorded, so not accepted: the vendor tries again
-            return JSONResponse({"status": "unavailable"}, 503)
-        hurry = {"Connection": "close"} if receipt.status == "too_slow" else None
-        return JSONResponse(receipt.as_json(), receipt.status_code, hurry)
+            await _answer(send, 503, b'{"status":"unavailable"}')
+            return
+        is_hurried = receipt.status == "too_slow"
+        await _answer(send, receipt.status_code, receipt.as_json(), is_last=is_hurried)
 
-    return Route(WEBHOOK_PATH, take, methods=["POST"])
 
-
-async def _read(request: Request, body: bytearray, max_bytes: int) -> WebhookRejected | None:
+async def _read(receive: Receive, body: bytearray, max_bytes: int) -> WebhookRejected | None:
     """Fill ``body``, with at most ``max_bytes``; what is wrong with it, if anything."""
-    async for chunk in request.stream():
-        body += chunk[: max_bytes - len(body) + 1]
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return WebhookRejected("incomplete", "The sender left before the body's end.")
+        body += message.get("body", b"")[: max_bytes - len(body) + 1]
         if len(body) > max_bytes:
             del body[max_bytes:]
             return _too_large(max_bytes)
+        more = message.get("more_body", False)
     return None
+
+
+async def _answer(send: Send, status: int, body: bytes, *, is_last: bool = False) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if is_last:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _too_large(max_bytes: int) -> WebhookRejected:

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.domain.events import EventKind, MalformedEvent, ParseEvent, read_event
 from core.errors import WebhookRejected
 from core.store.deliveries import ACCEPTED, UNKNOWN_TYPE
-from core.webhooks.screening import check_form
+from core.webhooks.screening import check_form, tame
 from core.webhooks.signatures import SigningSecret, verify
 
 __all__ = ["STEPS", "Freshness", "Judge", "Judgement"]
@@ -69,15 +69,16 @@ class Judge:
             ("event", lambda: _event(judged, body)),
             ("freshness", lambda: self._freshness(judged, is_replay=is_replay)),
         )
+        began = time.perf_counter()
         for name, step in steps:
-            began = time.perf_counter()
             try:
                 found, holds = step(), True
             except WebhookRejected as refusal:
                 judged.refusal, judged.verdict = refusal, refusal.reason
-                found, holds = refusal.what, False
-            took_ms = round((time.perf_counter() - began) * 1000, 3)
-            judged.steps.append([name, holds, found, took_ms])
+                found, holds = tame(refusal.what), False
+            ended = time.perf_counter()
+            judged.steps.append([name, holds, found, round((ended - began) * 1000, 3)])
+            began = ended
             if not holds:
                 return judged
         if judged.event is not None and _is_foreign(judged.event):

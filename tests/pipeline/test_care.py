@@ -9,7 +9,7 @@ from core.domain.jobs import AttemptStatus, JobStatus
 from core.pipeline.driver import SYSTEM
 from core.pipeline.handoff import HandOff
 from core.pipeline.worker import PipelineWorker
-from core.store import deliveries, jobs
+from core.store import deliveries, jobs, recording
 from core.store.deliveries import Delivery
 from tests.factories import submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
@@ -43,7 +43,7 @@ def _park_a_test_event(world: World) -> None:
         event_at=None,
     )
     with world.console.store.write() as tx:
-        deliveries.add(tx, parked)
+        recording.add(tx, parked)
 
 
 def _outcome_of_the_event(world: World) -> str:

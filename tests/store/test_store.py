@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 from core.domain.budgets import Limit, Unit, Window
 from core.domain.money import BUILT_IN_PRICES
 from core.errors import StoreUnavailable
-from core.store import Store, balances, deliveries, engine, ledger, limits
+from core.store import Store, balances, deliveries, engine, ledger, limits, recording
 from core.store.deliveries import Delivery
 from core.store.jobs import _plan_from_json, _plan_to_json
 from core.store.tables import SettingRow, VisitRow
@@ -47,7 +47,7 @@ def test_an_event_is_accepted_once_however_many_come_at_once(store: Store) -> No
 
     def add(number: int) -> bool:
         with store.write() as tx:
-            return deliveries.add(tx, _delivery("event", number))
+            return recording.add(tx, _delivery("event", number))
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(add, range(16))) == 1
@@ -56,7 +56,7 @@ def test_an_event_is_accepted_once_however_many_come_at_once(store: Store) -> No
 def test_an_event_is_applied_once(store: Store) -> None:
     """Applying hands each event out a single time."""
     with store.write() as tx:
-        deliveries.add(tx, _delivery("event"))
+        recording.add(tx, _delivery("event"))
     facts = {"job_id": "job", "attempt_id": "att", "outcome": "asked", "at": NOW}
     found = []
     for _ in range(2):
@@ -70,7 +70,7 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
 
     def fail_halfway() -> None:
         with store.write() as tx:
-            deliveries.add(tx, _delivery("event"))
+            recording.add(tx, _delivery("event"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -82,7 +82,7 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
 def test_times_come_back_aware(store: Store) -> None:
     """Every moment that is read is an aware UTC datetime."""
     with store.write() as tx:
-        deliveries.add(tx, _delivery("event"))
+        recording.add(tx, _delivery("event"))
     with store.read() as tx:
         assert deliveries.recent(tx)[0].received_at == NOW
 
@@ -176,7 +176,7 @@ def test_opening_again_keeps_everything(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'again.sqlite'}"
     first = Store.open(url)
     with first.write() as tx:
-        deliveries.add(tx, _delivery("event"))
+        recording.add(tx, _delivery("event"))
     first.close()
     second = Store.open(url)
     with second.read() as tx:

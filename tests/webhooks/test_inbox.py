@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.console import Console
 from core.errors import NotFound
 from core.services.deliveries import CheckState, Deliveries
-from core.store import Store, deliveries
+from core.store import Store, deliveries, recording
 from core.store.deliveries import Delivery
 from core.store.inbox import DeliveryFilter
 from tests.factories import finished, submitted, wait_until
@@ -45,7 +45,7 @@ def _a_delivery(number: int, at: datetime = NOW, **facts: object) -> Delivery:
 
 def _stored(store: Store, *new: Delivery) -> Deliveries:
     with store.write() as tx:
-        deliveries.add_all(tx, new)
+        recording.add_all(tx, new)
     return Deliveries(store, lambda: NOW + timedelta(seconds=30))
 
 
@@ -162,7 +162,7 @@ def test_a_page_deep_in_10_000_deliveries_costs_as_much_as_the_first(store: Stor
     with store.write() as tx:
         for start in range(0, 10_000, 5000):
             new = [_a_delivery(n, NOW + timedelta(seconds=n)) for n in range(start, start + 5000)]
-            deliveries.add_all(tx, new)
+            recording.add_all(tx, new)
     desk = Deliveries(store, lambda: NOW)
     first = desk.page(DeliveryFilter())
     assert first.older is not None

@@ -18,7 +18,8 @@ from starlette.applications import Starlette
 
 from core.api import ingress_app
 from core.serving import Served
-from core.store import Store, deliveries
+from core.store import Store, deliveries, workers
+from core.store.workers import Worker
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from core.webhooks.signatures import sign
 from tests.factories import free_port, wait_until
@@ -133,7 +134,7 @@ def test_a_stuck_queue_does_not_delay_the_answer(knock: Knock) -> None:
 
 
 def test_several_processes_share_one_port(tmp_path: Path) -> None:
-    """``parsedeck api --workers 2`` accepts, recognises repeats across its processes, and stops."""
+    """``parsedeck api --workers 2`` accepts, recognises repeats across its processes, is on record, and stops."""
     port = free_port()
     environment = {**os.environ, "PARSEDECK_DATA_DIR": str(tmp_path / "data")}
     parsedeck = Path(sys.executable).with_name("parsedeck")
@@ -141,7 +142,7 @@ def test_several_processes_share_one_port(tmp_path: Path) -> None:
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: _answers(f"{url}/api/v1/health"))
+        wait_until(lambda: _answers(f"{url}/api/v1/health"), within_s=90)
         secret = (tmp_path / "data" / "mock-webhook-secret").read_text()
         body = json.dumps(an_event()).encode()
         headers = {"LC-Signature": sign(secret, body), "Connection": "close"}
@@ -149,14 +150,21 @@ def test_several_processes_share_one_port(tmp_path: Path) -> None:
             httpx.post(f"{url}{WEBHOOK_PATH}", content=body, headers=headers).json()
             for _ in range(8)
         ]
+        store = Store.open(f"sqlite:///{tmp_path / 'data' / 'parsedeck.sqlite'}")
+        wait_until(lambda: len(_receiving(store)) == 2)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
     assert [a["duplicate"] for a in answers] == [False] + [True] * 7
-    store = Store.open(f"sqlite:///{tmp_path / 'data' / 'parsedeck.sqlite'}")
+    assert _receiving(store) == ()
     with store.read() as tx:
         assert len(deliveries.recent(tx)) == 8
     store.close()
+
+
+def _receiving(store: Store) -> tuple[Worker, ...]:
+    with store.read() as tx:
+        return workers.known(tx, workers.API)
 
 
 def _answers(url: str) -> bool:

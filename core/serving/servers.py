@@ -1,6 +1,8 @@
-"""Serving an ASGI application from a thread, on a loopback port that the system chooses."""
+"""Serving ASGI applications: in the main thread, in several processes, or from a thread on any free port."""
 
+import gc
 import socket
+import sys
 import threading
 from types import TracebackType
 from typing import Self
@@ -8,15 +10,39 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-__all__ = ["Served", "serve_processes", "server_config"]
+from core.serving.connections import Bounds, protocol_with
+
+__all__ = ["Served", "prepare_process", "serve_processes", "server_config"]
+
+_SWITCH_S = 0.001
+_COLLECT_AFTER = 10_000
 
 
-def server_config(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+def prepare_process() -> None:
+    """Tune the interpreter of a process that serves, once everything is loaded.
+
+    What is loaded stays: the garbage collector need not look through it again and again while requests
+    wait. Between a busy thread (a screen) and one that answers the interpreter changes hands five times
+    as often as it would, since each answer has to get hold of it several times.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+    sys.setswitchinterval(_SWITCH_S)
+
+
+_USUAL = Bounds()
+
+
+def server_config(
+    app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, bounds: Bounds = _USUAL
+) -> uvicorn.Config:
     """Uvicorn without an access log: nothing is written on the path that accepts webhooks."""
     return uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=protocol_with(bounds),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -31,6 +57,7 @@ def serve_processes(factory: str, *, port: int, count: int) -> None:
         factory=True,
         host="127.0.0.1",
         port=port,
+        http=protocol_with(_USUAL),
         workers=count,
         log_config=None,
         access_log=False,
@@ -42,12 +69,12 @@ def serve_processes(factory: str, *, port: int, count: int) -> None:
 class Served:
     """A running server; ``url`` is where. Stops when closed."""
 
-    def __init__(self, app: ASGIApp, *, port: int = 0) -> None:
+    def __init__(self, app: ASGIApp, *, port: int = 0, bounds: Bounds = _USUAL) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = _QuietServer(server_config(app))
+        self._server = _QuietServer(server_config(app, bounds=bounds))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="served", daemon=True
         )
