@@ -46,7 +46,7 @@ class Sign:
 COMPLETE = Sign("complete", ":material/check_circle:", "green", "✓")
 PARSING = Sign("parsing", ":material/pending:", "blue", "●")
 WAITING = Sign("waiting", ":material/schedule:", "gray", "○")
-HELD = Sign("held", ":material/hourglass_top:", "orange", "⧗")
+HELD = Sign("held", ":material/hourglass_top:", "orange", "◔")
 PROVISIONAL = Sign("provisional", ":material/contrast:", "orange", "◐")
 PARTLY = Sign("partly parsed", ":material/contrast:", "orange", "◐")
 FAILED = Sign("failed", ":material/cancel:", "red", "✕")
@@ -89,7 +89,7 @@ BREAKER_SIGNS: dict[BreakerState, Sign] = {
     BreakerState.HALF_OPEN: Sign("on trial", ":material/rule:", "yellow", "?"),
     BreakerState.OPEN: Sign("not used", ":material/cloud_off:", "red", "✕"),
 }
-ON_HOLD = Sign("on hold", ":material/pause_circle:", "orange", "⧗")
+ON_HOLD = Sign("on hold", ":material/pause_circle:", "orange", "◔")
 
 
 def sign_of(status: JobStatus, *, is_provisional: bool = False) -> Sign:

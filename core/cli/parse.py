@@ -186,7 +186,11 @@ def _write(console: Console, job: Job, out: Path, taken: set[str]) -> dict[str, 
     markdown.write_bytes(console.jobs.markdown_of(job))
     data.write_bytes(console.jobs.json_of(job))
     is_whole = job.status is not JobStatus.PARTLY_PARSED
-    what = f"{job.page_count} pages" if is_whole else "some pages failed"
+    what = (
+        f"{job.page_count} page{'' if job.page_count == 1 else 's'}"
+        if is_whole
+        else "some pages failed"
+    )
     return _line(job.name, ok=is_whole, what=what, job=job, files=[str(markdown), str(data)])
 
 

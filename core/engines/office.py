@@ -4,18 +4,24 @@ import re
 import zipfile
 from pathlib import Path
 
+from PIL import Image
+
 __all__ = ["declared_pages"]
 
 _SHEET = re.compile(r"xl/worksheets/sheet\d+\.xml")
 _SLIDE = re.compile(r"ppt/slides/slide\d+\.xml")
-_PAGES = re.compile(rb"<(?:\w+:)?Pages>(\d{1,6})</")
+_COUNTED = {
+    # where the program that wrote the file left what it counted: Office, OpenDocument
+    "docProps/app.xml": re.compile(rb"<(?:\w+:)?Pages>(\d{1,6})</"),
+    "meta.xml": re.compile(rb"""page-count=["'](\d{1,6})["']"""),
+}
 _LIMIT = 1_000_000
 
 
 def declared_pages(path: Path, media_type: str) -> int | None:
-    """Sheets, slides or pages; 1 for a picture; None when the file does not say."""
+    """Sheets, slides or pages; the pictures in a TIFF, else 1 for a picture; None when the file does not say."""
     if media_type.startswith("image/"):
-        return 1
+        return _pictures(path) if media_type == "image/tiff" else 1
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -23,10 +29,19 @@ def declared_pages(path: Path, media_type: str) -> int | None:
                 count = sum(bool(pattern.fullmatch(name)) for name in names)
                 if count:
                     return count
-            if "docProps/app.xml" not in names:
+            where = next((name for name in _COUNTED if name in names), None)
+            if where is None:
                 return None
-            with archive.open("docProps/app.xml") as facts:
-                match = _PAGES.search(facts.read(_LIMIT))
+            with archive.open(where) as facts:
+                match = _COUNTED[where].search(facts.read(_LIMIT))
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
         return None
     return int(match[1]) or None if match else None
+
+
+def _pictures(path: Path) -> int | None:
+    try:
+        with Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -5,10 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import liteparse
+from PIL import Image, ImageSequence
 
 __all__ = ["Purpose", "ReadPage", "pages", "picture", "serve"]
+
+
+_DPI = 150.0
+"""What a scan is taken for that does not say how fine it is, or says a number that no scanner has."""
+_COARSE_DPI = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,21 @@ def _answer(work: Callable[..., object], arguments: tuple[object, ...]) -> tuple
 
 def pages(path: str, purpose: Purpose) -> list[ReadPage]:
     """All pages of the file; its name must end as its type wants."""
-    found = _parser(purpose).parse(path)
+    found = _parser(purpose).parse(_with_all_pages(path))
     return [ReadPage(p.page_num, p.markdown or "", p.text, p.complexity) for p in found.pages]
+
+
+def _with_all_pages(path: str) -> str:
+    """The file itself; a TIFF as a PDF beside it, because LiteParse reads only the first of its pages."""
+    if not path.endswith((".tif", ".tiff")):
+        return path
+    target = Path(path).with_suffix(".pdf")
+    with Image.open(path) as image:
+        said = float(image.info.get("dpi", (0.0, 0.0))[0])
+        resolution = said if said >= _COARSE_DPI else _DPI
+        first, *more = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+        first.save(target, save_all=True, append_images=more, resolution=resolution)
+    return str(target)
 
 
 def picture(path: str, number: int, dpi: int) -> bytes | None:

@@ -21,7 +21,7 @@ def show(view: JobView, console: Console, actor: Actor) -> None:
     facts = [
         ", ".join(sorted(engines)),
         tier_name(job.options.tier),
-        f"{job.page_count or '–'} pages",
+        f"{job.page_count or '–'} page{'' if job.page_count == 1 else 's'}",
         _price(view),
         f"by {view.submission.actor}",
         ago(job.created_at, console.clock()),

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pypdf import PdfReader, PdfWriter
 
 from core.domain.documents import Document
+from core.engines import reading
 from core.engines.local import LocalEngine
+from core.engines.office import declared_pages
+from core.engines.reading import Purpose
 from core.errors import DocumentRefused, RefusalReason
 from core.samples import pdf_of_images, pdf_of_text, sample_documents, scan_of
 
@@ -125,6 +129,35 @@ def test_a_workbook_is_priced_by_its_sheets(engine: LocalEngine, tmp_path: Path)
         for number in (1, 2):
             archive.writestr(f"xl/worksheets/sheet{number}.xml", "<worksheet/>")
     assert _inspect(engine, tmp_path, "book.xlsx", out.getvalue()).page_count == 2
+
+
+def test_an_open_document_is_priced_by_the_pages_it_counts(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    """A text of LibreOffice says how many pages it has, so it is not priced at the most it could have."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        archive.writestr("content.xml", "<x/>")
+        archive.writestr("meta.xml", '<meta:document-statistic meta:page-count="3"/>')
+    assert _inspect(engine, tmp_path, "letter.odt", out.getvalue()).page_count == 3
+
+
+def test_every_page_of_a_fax_is_counted_and_read(engine: LocalEngine, tmp_path: Path) -> None:
+    """A TIFF has as many pages as pictures, of whatever kind each is; none is left out."""
+    pictures = [Image.new(kind, (200, 100)) for kind in ("RGB", "1", "L", "RGBA")]
+    path = tmp_path / "fax.tif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    assert _inspect(engine, tmp_path, "fax.tif", path.read_bytes()).page_count == 4
+    assert [page.page_num for page in reading.pages(str(path), Purpose("text"))] == [1, 2, 3, 4]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_a_tiff_that_is_none_is_a_file_that_does_not_say(tmp_path: Path) -> None:
+    """A broken picture raises nothing while its pages are counted."""
+    path = tmp_path / "torn.tif"
+    path.write_bytes(b"II*\0\xff\xff\xff\xff")
+    assert declared_pages(path, "image/tiff") is None
 
 
 def test_a_page_has_a_picture(engine: LocalEngine, tmp_path: Path) -> None:
