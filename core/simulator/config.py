@@ -61,7 +61,7 @@ class SimulatorConfig:
     fast_has_markdown: bool = False
     refusal_status: int = 409
     other_project_status: int = 403
-    failure_ratio: float = 1.0
+    failure_ratio: float = 0.05
     first_webhook_only: bool = False
     pdf_is_always_saved: bool = False
     page_separator: str = "\n\n---\n\n"

@@ -1,21 +1,22 @@
 """When a failed job is tried again by rule, how often, at what price, and when not."""
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 
-import httpx2 as httpx
 import pytest
 
 from core.console import Console
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.engines.llamaparse.job_failures import JOB_FAILURES, JobFailure
 from core.pipeline.admission import release_held
 from core.pipeline.driver import SYSTEM
-from core.simulator import SimulatorConfig
+from core.serving import Served
 from core.store import ledger
-from tests.factories import ALICE, submitted, wait_until
+from tests.factories import ALICE, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
 
 _SOME = [f for f in JOB_FAILURES if f.retries or f.code == "PDF_IS_BROKEN"]
@@ -107,14 +108,20 @@ def test_a_held_retry_is_cancelled_like_anything_that_waits(
 
 def test_a_held_retry_goes_on_by_itself(make_console: Callable[..., Console]) -> None:
     """With a worker: the workflow that ended with the hold does not keep the job from being driven again."""
-    config = SimulatorConfig(faults=("partial_pages=1",), cache=False, failure_ratio=0.05)
-    console = make_console(worker=True, simulator=config, hourly_request_limit=1)
-    job_id = submitted(console, {"a.txt": b"words"}).job_ids[0]
-    wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.HELD)
-    httpx.put(f"{console.simulator_url}/__simulator/faults", json={"faults": []})
-    hourly = ("all", Window.HOUR, Unit.SUBMITS)
-    console.limits.change("mock", hourly, "2", ALICE, "room for the retry")
-    wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE)
+    vendor = Vendor(end_as=[("FAILED", "ERROR_DURING_PROCESSING"), ("COMPLETED", "")])
+    with Served(vendor.app) as service:
+        console = make_console(
+            worker=True, api_key="llx-key", base_url=service.url, hourly_request_limit=1
+        )
+        upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
+        quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.REAL)
+        job_id = console.submissions.submit(quote, ALICE, "press").job_ids[0]
+        wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.HELD)
+        hourly = ("all", Window.HOUR, Unit.SUBMITS)
+        console.limits.change("real", hourly, "2", ALICE, "room for the retry")
+        wait_until(lambda: console.jobs.view(job_id).job.status is JobStatus.COMPLETE)
+        assert len(vendor.requests) == 2
+        console.close()
 
 
 def test_in_hybrid_a_stand_in_does_not_wait_for_a_limit(

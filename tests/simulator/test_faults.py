@@ -203,7 +203,7 @@ def test_a_job_can_be_stuck_until_it_is_cancelled(simulate: Simulate) -> None:
 
 def test_pages_can_fail(simulate: Simulate) -> None:
     """Some pages fail, the job completes and is billed; the same seed fails the same pages."""
-    url = simulate(cache=False)
+    url = simulate(cache=False, failure_ratio=1)
     failed = []
     for _ in range(2):
         asked = {"faults": ["partial_pages=0.5"], "seed": "3"}
@@ -225,7 +225,7 @@ def _is_completed(url: str, job: str) -> bool:
 def test_partial_pages_can_be_announced_as_such(simulate: Simulate, mailbox: Mailbox) -> None:
     """With the event switched on, a job with failed pages announces partial success instead."""
     events = ("parse.success", "parse.partial_success")
-    url = simulate(faults=("partial_pages=1",), events=events)
+    url = simulate(faults=("partial_pages=1",), events=events, failure_ratio=1)
     hook = {"webhook_url": mailbox.url, "webhook_output_format": "json"}
     _upload(url, webhook_configurations=[hook])
     headers, _body = mailbox.wait_for(1)[0]

@@ -256,4 +256,4 @@ def test_the_async_client(simulate: Simulate) -> None:
             assert [f async for f in client.files.list()] == []
             assert (await client.parsing.list_versions()).latest.agentic == "2026-10-16"
 
-    asyncio.run(run(simulate(pending_s=0.8)))
+    asyncio.run(run(simulate(pending_s=0.8, failure_ratio=1)))

@@ -54,7 +54,7 @@ def test_pages_may_be_joined_otherwise(simulate: Simulate) -> None:
 
 def test_failed_pages_may_fail_the_job(simulate: Simulate) -> None:
     """The documented default lets a job with too many failed pages fail; a request may say its own."""
-    url = simulate(failure_ratio=0.05)
+    url = simulate()
     lax = {"job_failure_conditions": {"allowed_page_failure_ratio": 0.5}}
     done(url, b"one\nfail")
     done(url, b"two\nfail", processing_control=lax)

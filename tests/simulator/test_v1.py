@@ -186,8 +186,11 @@ def test_the_two_cache_switches_of_v1(simulate: Simulate) -> None:
 def test_failed_pages_are_a_partial_success(simulate: Simulate) -> None:
     """Some pages failed: PARTIAL_SUCCESS, or SUCCESS by the switch; beyond the tolerance ERROR."""
     strict = {"page_error_tolerance": "0.1"}
-    assert upload_v1(simulate(), b"one\nfail")["status"] == "PARTIAL_SUCCESS"
-    assert upload_v1(simulate(v1_partial_success=False), b"1\nfail")["status"] == "SUCCESS"
+    assert upload_v1(simulate(failure_ratio=1), b"one\nfail")["status"] == "PARTIAL_SUCCESS"
+    assert (
+        upload_v1(simulate(failure_ratio=1, v1_partial_success=False), b"1\nfail")["status"]
+        == "SUCCESS"
+    )
     assert upload_v1(simulate(), b"2\nfail", form=strict)["status"] == "ERROR"
 
 

@@ -153,10 +153,20 @@ class Timeouts(_Request):
     extra_time_per_page_in_seconds: int | None = None
 
 
-class ProcessingControl(_Request):
-    """How long the service may work on the job."""
+class JobFailureConditions(_Request):
+    """When failed pages fail the job: never, though the service's default is more than 5 % of them.
 
-    timeouts: Timeouts
+    The other pages were parsed and are paid for; failed ones are marked.
+    """
+
+    allowed_page_failure_ratio: float = 1.0
+
+
+class ProcessingControl(_Request):
+    """How long the service may work on the job, and what fails it."""
+
+    timeouts: Timeouts | None
+    job_failure_conditions: JobFailureConditions = JobFailureConditions()
 
 
 class OutputOptions(_Request):
@@ -174,7 +184,7 @@ class ParseConfiguration(_Request):
     page_ranges: PageRanges | None = None
     disable_cache: bool | None = None
     output_options: OutputOptions | None = None
-    processing_control: ProcessingControl | None = None
+    processing_control: ProcessingControl
     user_metadata: dict[str, str]
     webhook_configurations: list[WebhookConfiguration] | None = None
 
@@ -304,13 +314,13 @@ def configuration_of(order: ParseOrder) -> ParseConfiguration:
         page_ranges=pages,
         disable_cache=order.disable_cache or None,
         output_options=OutputOptions(images_to_save=("screenshot",)) if order.screenshots else None,
-        processing_control=_control(order),
+        processing_control=ProcessingControl(timeouts=_timeouts(order)),
         user_metadata={ATTEMPT_KEY: order.attempt_id},
         webhook_configurations=webhooks,
     )
 
 
-def _control(order: ParseOrder) -> ProcessingControl | None:
+def _timeouts(order: ParseOrder) -> Timeouts | None:
     """The order's deadline in the service's terms, so that it gives up before it is cancelled."""
     if order.deadline_s is None:
         return None
@@ -318,6 +328,4 @@ def _control(order: ParseOrder) -> ProcessingControl | None:
     base = min(_LONGEST_BASE_S, whole)
     pages = order.page_count or order.max_pages
     per_page = min(_LONGEST_PER_PAGE_S, (whole - base) // pages) if pages else 0
-    return ProcessingControl(
-        timeouts=Timeouts(base_in_seconds=base, extra_time_per_page_in_seconds=per_page or None)
-    )
+    return Timeouts(base_in_seconds=base, extra_time_per_page_in_seconds=per_page or None)

@@ -102,6 +102,8 @@ def test_what_a_submit_sends() -> None:
         "page_ranges": {"target_pages": "1,3-4"},
         "disable_cache": True,
         "output_options": {"images_to_save": ["screenshot"]},
+        # the service would fail the whole job when one of ten pages fails
+        "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 1.0}},
         "user_metadata": {"parsedeck_attempt": "att-1"},
         "webhook_configurations": [
             {
@@ -140,6 +142,7 @@ def test_a_link_is_created_as_json() -> None:
         "version": "2026-10-16",
         "source_url": link,
         "page_ranges": {"max_pages": 7},
+        "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 1.0}},
         "user_metadata": {"parsedeck_attempt": "att-1"},
     }
 
@@ -182,7 +185,7 @@ def test_the_service_gives_up_before_our_deadline(
 
     order = replace(an_order(), deadline_s=deadline_s, page_count=pages)
     _run(lambda engine: engine.submit(order), handle)
-    assert json.loads(bodies[-1])["processing_control"] == {"timeouts": timeouts}
+    assert json.loads(bodies[-1])["processing_control"]["timeouts"] == timeouts
 
 
 def test_latest_is_resolved_and_remembered() -> None:
@@ -330,7 +333,9 @@ def test_what_is_not_asked_for_is_not_sent() -> None:
         return httpx.Response(200, json=JOB)
 
     _run(lambda engine: engine.submit(an_order()), handle)
-    assert set(json.loads(bodies[-1])) == {"tier", "version", "user_metadata"}
+    sent = json.loads(bodies[-1])
+    assert set(sent) == {"tier", "version", "user_metadata", "processing_control"}
+    assert set(sent["processing_control"]) == {"job_failure_conditions"}
 
 
 @pytest.mark.parametrize(
