@@ -368,7 +368,7 @@ class Console:
 
     def _gate(self, mode: Mode, engine: EngineName) -> str:
         is_free = mode is Mode.MOCK or engine is EngineName.LOCAL
-        return "" if is_free else self.watches.of(engine).gate()
+        return "" if is_free else self.engines.lacks(engine) or self.watches.of(engine).gate()
 
     def _text_layer(self, job: Job) -> dict[int, str]:
         """For the quality receipt; a document that is not read here has none."""

@@ -68,12 +68,14 @@ class Engines:
         """What so many pages cost with an engine. Raises ``NotAllowed`` when it is not registered."""
         return self._card(name).credits(price, tier, pages)
 
+    def lacks(self, name: EngineName) -> str:
+        """Why there is no such engine, in words; empty when there is."""
+        return "" if name in self._cards else f"The engine {name} is not installed here."
+
     def _card(self, name: EngineName) -> EngineCard:
-        if name not in self._cards:
-            raise NotAllowed(
-                f"The engine {name} is not installed here.",
-                "Start a version of Parsedeck that has it, or parse the document again.",
-            )
+        if missing := self.lacks(name):
+            step = "Start a version of Parsedeck that has it, or parse the document again."
+            raise NotAllowed(missing, step)
         return self._cards[name]
 
     def of(self, mode: Mode, name: EngineName) -> ParseEngine:

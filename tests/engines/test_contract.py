@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from core.clock import utc_now
 from core.console import Console
 from core.domain.documents import EngineName, PageClass
-from core.domain.jobs import Job
+from core.domain.jobs import Job, JobStatus
 from core.domain.money import BUILT_IN_PRICES, Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
 from core.domain.routing import Mode
@@ -241,6 +241,23 @@ def test_an_engine_that_was_taken_out_is_said_so(
     preview = gone.routes.preview(gone.routes.policy(), "a.txt", upload.document)
     assert f"The engine {toy.name} is not installed here." in preview.plan.reason
     assert preview.plan.attempts[0].engine is EngineName.LLAMAPARSE
+
+
+def test_what_waits_for_an_engine_that_was_taken_out_is_stood_in_for(
+    make_console: Callable[..., Console], database_url: str
+) -> None:
+    """Planned for an engine that is gone when its turn comes: the local engine stands in, and says why."""
+    console, toy = _with_toy(make_console, database_url)
+    upload = console.submissions.preflight("a.txt", io.BytesIO(b"quiet words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
+    submission = console.submissions.submit(quote, ALICE, "press").id
+    console.close()
+    gone = make_console(worker=True, mode="hybrid", database_url=database_url)
+    job = finished(gone, submission).jobs[0]
+    assert (job.status, job.is_provisional) == (JobStatus.COMPLETE, True)
+    attempts = gone.jobs.view(job.id).attempts
+    assert f"The engine {toy.name} is not installed here." in attempts[0].error
+    assert gone.spend.today(Mode.HYBRID).total_usd == 0
 
 
 def test_a_document_that_cannot_be_read_here_is_said_so_before(
