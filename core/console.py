@@ -70,6 +70,7 @@ from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
 from core.store import Store, documents, workers
+from core.store.seal import Seal
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from core.webhooks.judgement import Freshness
@@ -120,6 +121,8 @@ class Console:
             ) from error
         url = settings.database_url or f"sqlite:///{settings.data_dir / 'parsedeck.sqlite'}"
         self.store = Store.open(url)
+        keys = [key.get_secret_value() for key in settings.downstream_keys]
+        self.seal = Seal(keys, settings.data_dir)
         self._workflow_url = workflow_database_url(url)
         self.queue = JobQueue(self._workflow_url)
         self.blobs = Blobs.open(settings.blob_url, settings.data_dir)
@@ -135,6 +138,10 @@ class Console:
     def _build_services(self) -> None:
         settings, clock = self.settings, self.clock
         has_key = settings.api_key is not None
+        self.downstreams = Downstreams(
+            self.store, self.seal, allow_private=settings.downstream_private, clock=clock
+        )
+        self.downstreams.seal_anew()
         self.presence = Presence(self.store, is_alive, clock)
         self.setup = Setup(
             self.store,
@@ -146,6 +153,7 @@ class Console:
             clock,
             SigningSecret("generated for MOCK", self._mock_secret).fingerprint,
             self.presence.known,
+            self.downstreams.shut,
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
@@ -217,9 +225,6 @@ class Console:
                 timedelta(seconds=settings.webhook_behind_s),
             ),
         )
-        self.downstreams = Downstreams(
-            self.store, allow_private=settings.downstream_private, clock=clock
-        )
         self.missing = Missing(self.store, lambda: settings, clock)
         self.path_test = PathTest(
             self.store,
@@ -274,7 +279,7 @@ class Console:
         )
         self.watch.start()
         allow_private = self.settings.downstream_private
-        handoff = HandOff(self.store, self.clock, allow_private=allow_private)
+        handoff = HandOff(self.store, self.seal, self.clock, allow_private=allow_private)
         self._worker = PipelineWorker(
             resources, self.queue, self._workflow_url, self.rules, handoff
         )

@@ -69,6 +69,14 @@ def _blank_is_unset(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _long_enough(values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if any(len(value.get_secret_value()) < _LEAST_OF_KEY for value in values):
+        msg = f"a key has at least {_LEAST_OF_KEY} characters, such as `openssl rand -base64 32` makes"
+        raise ValueError(msg)
+    return values
+
+
+_LEAST_OF_KEY = 32
 _Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 
 
@@ -147,6 +155,9 @@ class Settings(BaseSettings):
         default=86_400, ge=60, le=31_536_000, validation_alias="PARSEDECK_WEBHOOK_BEHIND_S"
     )
 
+    downstream_keys: Annotated[_Secrets, AfterValidator(_long_enough)] = Field(
+        default=(), validation_alias="PARSEDECK_DOWNSTREAM_KEY"
+    )
     downstream_private: bool = Field(default=False, validation_alias="PARSEDECK_DOWNSTREAM_PRIVATE")
 
     @classmethod

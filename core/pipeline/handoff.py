@@ -15,8 +15,9 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed
 from core.store import Store, Transaction, handoffs, jobs
 from core.store.handoffs import Downstream, Handoff, HandoffTry
+from core.store.seal import Seal
 from core.telemetry import log
-from core.webhooks.outbound import Answer, masked, post
+from core.webhooks.outbound import Answer, post
 from core.webhooks.standard import headers_for
 
 __all__ = ["WAITS", "HandOff", "Standing", "again", "begin", "settle_job", "standing"]
@@ -67,7 +68,7 @@ def again(tx: Transaction, old: Handoff, actor: Actor, now: datetime) -> Handoff
     """The same message once more; receivers know it by its id. Raises ``NotAllowed``."""
     target = handoffs.downstream(tx, old.downstream_id)
     if target.disabled_at is not None:
-        raise NotAllowed(f"{masked(target.url)} is disabled.", "Enable it first.")
+        raise NotAllowed("This downstream is disabled.", "Enable it first.")
     job = jobs.job(tx, old.job_id)
     new = _new(target, job, old.message_id, old.event_type, old.body, now, actor)
     # it is about the run that it was about before, which need not be the job's last
@@ -146,8 +147,9 @@ class _Next:
 class HandOff:
     """Sends what is due, in a thread of its own, so that nobody waits for a slow downstream."""
 
-    def __init__(self, store: Store, clock: Clock, *, allow_private: bool) -> None:
+    def __init__(self, store: Store, seal: Seal, clock: Clock, *, allow_private: bool) -> None:
         self._store = store
+        self._seal = seal
         self._clock = clock
         self._allow_private = allow_private
         self._lock = threading.Lock()
@@ -207,8 +209,9 @@ class HandOff:
 
     def _posted(self, target: Downstream, one: Handoff, now: datetime) -> Answer:
         try:
-            headers = headers_for(target.secret, one.message_id, now, one.body)
-            return post(target.url, headers, one.body, allow_private=self._allow_private)
+            url, secret = self._seal.open(target.url), self._seal.open(target.secret)
+            headers = headers_for(secret, one.message_id, now, one.body)
+            return post(url, headers, one.body, allow_private=self._allow_private)
         except NotAllowed as error:
             return Answer(None, "", str(error), 0.0)
 

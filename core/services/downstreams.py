@@ -9,6 +9,7 @@ from core.errors import NotAllowed
 from core.pipeline.handoff import again
 from core.store import Store, handoffs
 from core.store.handoffs import Downstream, Handoff, HandoffTry
+from core.store.seal import Seal
 from core.webhooks.outbound import check_target, masked
 from core.webhooks.signatures import SigningSecret
 from core.webhooks.standard import generated_secret
@@ -20,7 +21,10 @@ _MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class DownstreamView:
-    """A downstream as it may be shown: its address masked, its secret by fingerprint."""
+    """A downstream as it may be shown: its address masked, its secret by fingerprint.
+
+    ``trouble`` says why neither can be, when their key is not here.
+    """
 
     id: str
     shown: str
@@ -28,6 +32,7 @@ class DownstreamView:
     actor: str
     is_failing: bool
     disabled_reason: str
+    trouble: str = ""
 
     @property
     def is_disabled(self) -> bool:
@@ -47,8 +52,9 @@ class HandoffView:
 class Downstreams:
     """Reads and mutations around downstreams."""
 
-    def __init__(self, store: Store, *, allow_private: bool, clock: Clock) -> None:
+    def __init__(self, store: Store, seal: Seal, *, allow_private: bool, clock: Clock) -> None:
         self._store = store
+        self._seal = seal
         self._allow_private = allow_private
         self._clock = clock
 
@@ -63,12 +69,46 @@ class Downstreams:
         now = self._clock()
         with self._store.write() as tx:
             known = handoffs.downstreams(tx)
-            if any(one.url == url for one in known):
+            if any(self._opened(one.url) == url for one in known):
                 raise NotAllowed(f"{masked(url)} is there already.", "Enable or use it.")
             if len(known) >= _MOST:
                 raise NotAllowed(f"There are {_MOST} downstreams already.")
-            handoffs.add_downstream(tx, Downstream(new_id("dwn"), url, secret, str(actor), now))
+            sealed = self._seal.seal(url), self._seal.seal(secret)
+            handoffs.add_downstream(tx, Downstream(new_id("dwn"), *sealed, str(actor), now))
         return secret
+
+    def seal_anew(self) -> None:
+        """Seal with today's key what was stored openly, or sealed with a key that is rotated away."""
+        with self._store.read() as tx:
+            old = [one.id for one in handoffs.downstreams(tx) if self._is_old(one)]
+        for downstream_id in old:
+            with self._store.write() as tx:
+                one = handoffs.downstream(tx, downstream_id)
+                facts = {
+                    name: self._seal.seal(self._seal.open(text))
+                    for name, text in (("url", one.url), ("secret", one.secret))
+                }
+                handoffs.update_downstream(tx, downstream_id, **facts)
+
+    def shut(self) -> int:
+        """How many cannot be told anything, because their key is not here."""
+        return sum(bool(one.trouble) for one in self.known())
+
+    def _is_old(self, one: Downstream) -> bool:
+        can_be_opened = self._opened(one.url) is not None
+        return can_be_opened and not (
+            self._seal.is_current(one.url) and self._seal.is_current(one.secret)
+        )
+
+    def _opened(self, stored: str) -> str | None:
+        try:
+            return self._seal.open(stored)
+        except NotAllowed:
+            return None
+
+    def _shown(self, one: Downstream) -> str:
+        url = self._opened(one.url)
+        return masked(url) if url else "(sealed)"
 
     def enable(self, downstream_id: str) -> None:
         """Tell it again. Raises ``NotFound``."""
@@ -88,12 +128,12 @@ class Downstreams:
     def known(self) -> tuple[DownstreamView, ...]:
         """All of them, oldest first."""
         with self._store.read() as tx:
-            return tuple(_view(one) for one in handoffs.downstreams(tx))
+            return tuple(self._view(one) for one in handoffs.downstreams(tx))
 
     def latest(self) -> tuple[HandoffView, ...]:
         """The newest events, without their requests."""
         with self._store.read() as tx:
-            shown = {one.id: masked(one.url) for one in handoffs.downstreams(tx)}
+            shown = {one.id: self._shown(one) for one in handoffs.downstreams(tx)}
             found = handoffs.latest(tx)
         return tuple(HandoffView(one, shown.get(one.downstream_id, "–"), ()) for one in found)
 
@@ -102,7 +142,7 @@ class Downstreams:
         with self._store.read() as tx:
             found = handoffs.handoff(tx, handoff_id)
             target = handoffs.downstream(tx, found.downstream_id)
-            return HandoffView(found, masked(target.url), handoffs.tries(tx, handoff_id))
+            return HandoffView(found, self._shown(target), handoffs.tries(tx, handoff_id))
 
     def replay(self, handoff_ids: Sequence[str], actor: Actor) -> tuple[Handoff, ...]:
         """Send these messages once more, under their old ids. Raises ``NotFound``, ``NotAllowed``."""
@@ -111,13 +151,18 @@ class Downstreams:
             old = [handoffs.handoff(tx, one) for one in handoff_ids]
             return tuple(again(tx, one, actor, now) for one in old)
 
-
-def _view(one: Downstream) -> DownstreamView:
-    return DownstreamView(
-        id=one.id,
-        shown=masked(one.url),
-        fingerprint=SigningSecret("downstream", one.secret).fingerprint,
-        actor=one.actor,
-        is_failing=one.failing_since is not None,
-        disabled_reason=one.disabled_reason,
-    )
+    def _view(self, one: Downstream) -> DownstreamView:
+        fingerprint, trouble = "–", ""
+        try:
+            fingerprint = SigningSecret("downstream", self._seal.open(one.secret)).fingerprint
+        except NotAllowed as error:
+            trouble = str(error)
+        return DownstreamView(
+            id=one.id,
+            shown=self._shown(one),
+            fingerprint=fingerprint,
+            actor=one.actor,
+            is_failing=one.failing_since is not None,
+            disabled_reason=one.disabled_reason,
+            trouble=trouble,
+        )

@@ -101,6 +101,7 @@ class Setup:
         clock: Clock,
         mock_fingerprint: str = "",
         receivers: Callable[[], Sequence[tuple[workers.Worker, bool]]] = tuple,
+        shut_downstreams: Callable[[], int] = int,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -111,6 +112,7 @@ class Setup:
         self._clock = clock
         self._mock_fingerprint = mock_fingerprint
         self._receivers = receivers
+        self._shut_downstreams = shut_downstreams
 
     def in_force(self) -> Settings:
         """The settings with what is stored on top. A stored value that no longer fits is ignored."""
@@ -205,6 +207,7 @@ class Setup:
             ),
             self._worker(),
             *self._receiving(),
+            *self._downstreams(),
             *self.formats(),
             *(
                 Fact(
@@ -316,6 +319,21 @@ class Setup:
             )
             for one, lives in known
             if not lives
+        ]
+
+    def _downstreams(self) -> list[Fact]:
+        """What cannot be handed on, because its key is not here."""
+        if not (count := self._shut_downstreams()):
+            return []
+        noun = "downstream is" if count == 1 else "downstreams are"
+        return [
+            Fact(
+                "Downstream",
+                Grade.PROBLEM,
+                f"{count} {noun} sealed with a key that is not here.",
+                "Put the file downstream-key back into the data folder, or that key into "
+                "PARSEDECK_DOWNSTREAM_KEY, and start again.",
+            )
         ]
 
     def formats(self) -> list[Fact]:

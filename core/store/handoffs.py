@@ -37,7 +37,7 @@ PARSED = "job.parsed"
 
 @dataclass(frozen=True, slots=True)
 class Downstream:
-    """Who is told of finished jobs."""
+    """Who is told of finished jobs; ``url`` and ``secret`` as they are stored, sealed (see ``core.store.seal``)."""
 
     id: str
     url: str = field(repr=False)

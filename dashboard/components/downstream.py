@@ -46,7 +46,9 @@ def show(console: Console, actor: Actor) -> None:
 
 def _line(console: Console, target: DownstreamView, actor: Actor) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"target-{target.id}"):
-        if target.is_disabled:
+        if target.trouble:
+            st.badge("sealed", icon=":material/lock:", color="red")
+        elif target.is_disabled:
             st.badge("disabled", icon=":material/block:", color="gray")
         elif target.is_failing:
             st.badge("failing", icon=":material/warning:", color="orange")
@@ -54,6 +56,8 @@ def _line(console: Console, target: DownstreamView, actor: Actor) -> None:
             st.badge("told", icon=":material/check_circle:", color="green")
         st.markdown(f"`{target.shown}`")  # as code, so that it is no link
         st.caption(plain(f"secret {target.fingerprint} · by {target.actor}"))
+        if target.trouble:
+            st.caption(plain(target.trouble))
         if target.is_disabled:
             st.caption(plain(target.disabled_reason))
             if st.button("Enable", key=f"enable-{target.id}"):

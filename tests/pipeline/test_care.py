@@ -19,7 +19,7 @@ Maker = Callable[..., Console]
 
 def _worker(world: World) -> PipelineWorker:
     console = world.console
-    handoff = HandOff(console.store, console.clock, allow_private=False)
+    handoff = HandOff(console.store, console.seal, console.clock, allow_private=False)
     return PipelineWorker(
         world.resources, console.queue, console._workflow_url, console.rules, handoff
     )

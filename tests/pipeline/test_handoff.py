@@ -108,7 +108,7 @@ def test_a_failed_document_is_told_too(make_console: Maker, stage: Stage) -> Non
         jobs.change_job(tx, job_id, JobStatus.PARSING, ALICE, "t", now)
         failed = jobs.change_job(tx, job_id, JobStatus.FAILED_PARSE, ALICE, "t", now, reason="torn")
         begin(tx, failed, now)
-    HandOff(console.store, console.clock, allow_private=True).send_due()
+    HandOff(console.store, console.seal, console.clock, allow_private=True).send_due()
     assert json.loads(stage.received[0][1])["data"]["reason"] == "torn"
     assert _status(console, job_id) is JobStatus.FAILED_PARSE
 
@@ -117,7 +117,7 @@ def test_eight_tries_over_hours_then_a_person_decides(make_console: Maker, stage
     """A stage that is down is tried eight times with growing waits; a replay mends it later."""
     console, clock = make_console(downstream_private=True), Hours()
     console.downstreams.add(stage.url, ALICE)
-    handoff = HandOff(console.store, clock, allow_private=True)
+    handoff = HandOff(console.store, console.seal, clock, allow_private=True)
     job_id, stage.status = _parsed(console), 503
     for wait in (*WAITS, timedelta(0)):
         assert handoff.send_due() == 1
@@ -142,7 +142,7 @@ def test_a_stage_that_fails_for_days_is_disabled(make_console: Maker, stage: Sta
     """After days without a success nothing more is sent, and the reason is shown."""
     console, clock = make_console(downstream_private=True), Hours()
     console.downstreams.add(stage.url, ALICE)
-    handoff, stage.status = HandOff(console.store, clock, allow_private=True), 500
+    handoff, stage.status = HandOff(console.store, console.seal, clock, allow_private=True), 500
     _parsed(console, "first.txt")
     handoff.send_due()
     clock.ahead += timedelta(days=3, hours=1)
@@ -158,7 +158,7 @@ def test_what_is_gone_is_not_asked_again(make_console: Maker, stage: Stage) -> N
     console = make_console(downstream_private=True)
     console.downstreams.add(stage.url, ALICE)
     job_id, stage.status = _parsed(console), 410
-    HandOff(console.store, console.clock, allow_private=True).send_due()
+    HandOff(console.store, console.seal, console.clock, allow_private=True).send_due()
     assert console.downstreams.known()[0].is_disabled
     assert _status(console, job_id) is JobStatus.FAILED_HANDOFF
 
@@ -170,7 +170,9 @@ def test_two_processes_do_not_send_the_same_event_at_once(
     console = make_console(downstream_private=True)
     console.downstreams.add(stage.url, ALICE)
     _parsed(console)
-    first, second = (HandOff(console.store, console.clock, allow_private=True) for _ in range(2))
+    first, second = (
+        HandOff(console.store, console.seal, console.clock, allow_private=True) for _ in range(2)
+    )
     assert (first.send_due(), second.send_due()) == (1, 0)
     assert len(stage.received) == 1
 
@@ -181,7 +183,7 @@ def test_redirects_are_not_followed(make_console: Maker, stage: Stage) -> None:
     console.downstreams.add(stage.url, ALICE)
     _parsed(console)
     stage.status = 302
-    HandOff(console.store, console.clock, allow_private=True).send_due()
+    HandOff(console.store, console.seal, console.clock, allow_private=True).send_due()
     assert len(stage.received) == 1
 
 
@@ -246,7 +248,7 @@ def test_a_disabled_stage_gets_nothing_and_can_be_enabled_again(
     _parsed(console, "unheard.txt")
     console.downstreams.enable(target.id)
     _parsed(console, "heard.txt")
-    handoff = HandOff(console.store, console.clock, allow_private=True)
+    handoff = HandOff(console.store, console.seal, console.clock, allow_private=True)
     wait_until(lambda: handoff.send_due() == 0)
     assert len(stage.received) == 1
 

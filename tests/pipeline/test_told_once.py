@@ -23,7 +23,9 @@ def _is(world: World, status: JobStatus) -> bool:
 
 
 def _send(world: World) -> None:
-    HandOff(world.console.store, world.console.clock, allow_private=True).send_due()
+    HandOff(
+        world.console.store, world.console.seal, world.console.clock, allow_private=True
+    ).send_due()
 
 
 async def _parsed_and_told(world: World, stage: Stage) -> None:

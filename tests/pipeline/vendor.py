@@ -165,6 +165,7 @@ class World:
         url: str,
         timeout_s: float = 30,
         mode: Mode = Mode.REAL,
+        key: str = "press",
     ) -> None:
         self.now = utc_now()
         self.closed = ""
@@ -172,7 +173,7 @@ class World:
         self.console = console
         upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
         quote = console.submissions.quote([upload], Tier.AGENTIC, mode, parse_again=True)
-        self.job_id = console.submissions.submit(quote, ALICE, "press").job_ids[0]
+        self.job_id = console.submissions.submit(quote, ALICE, key).job_ids[0]
         self.engine = LlamaParseEngine(
             url,
             SecretStr("llx-key"),
