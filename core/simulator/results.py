@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 PAGE_WIDTH, PAGE_HEIGHT = 612.0, 792.0  # a letter page in points; readers do not say
+_SIZE = {"page_width": PAGE_WIDTH, "page_height": PAGE_HEIGHT}
 _WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -119,25 +120,19 @@ def _numbered(text: str, number: int) -> str:
     return text.replace("{pageNumber}", str(number))
 
 
-def _failed(page: StoredPage) -> dict[str, Any]:
-    return {"page_number": page.number, "success": False, "error": page.error}
+def _each(pages: list[StoredPage], made: Callable[[StoredPage], dict[str, Any]]) -> dict[str, Any]:
+    """A section with ``made`` of each page that did not fail."""
+    return {"pages": [{"page_number": page.number, **_or_failed(page, made)} for page in pages]}
+
+
+def _or_failed(page: StoredPage, made: Callable[[StoredPage], dict[str, Any]]) -> dict[str, Any]:
+    if page.error:
+        return {"success": False, "error": page.error}
+    return {**made(page), "success": True}
 
 
 def _markdown(pages: list[StoredPage]) -> dict[str, Any]:
-    return {
-        "pages": [
-            _failed(page)
-            if page.error
-            else {
-                "page_number": page.number,
-                "markdown": page.markdown,
-                "success": True,
-                "header": None,
-                "footer": None,
-            }
-            for page in pages
-        ]
-    }
+    return _each(pages, lambda page: {"markdown": page.markdown, "header": None, "footer": None})
 
 
 def _text(pages: list[StoredPage]) -> dict[str, Any]:
@@ -145,37 +140,11 @@ def _text(pages: list[StoredPage]) -> dict[str, Any]:
 
 
 def _items(pages: list[StoredPage]) -> dict[str, Any]:
-    return {
-        "pages": [
-            _failed(page)
-            if page.error
-            else {
-                "page_number": page.number,
-                "page_width": PAGE_WIDTH,
-                "page_height": PAGE_HEIGHT,
-                "success": True,
-                "items": items_of(page.markdown),
-            }
-            for page in pages
-        ]
-    }
+    return _each(pages, lambda page: {**_SIZE, "items": items_of(page.markdown)})
 
 
 def _forms(pages: list[StoredPage]) -> dict[str, Any]:
-    return {
-        "pages": [
-            _failed(page)
-            if page.error
-            else {
-                "page_number": page.number,
-                "page_width": PAGE_WIDTH,
-                "page_height": PAGE_HEIGHT,
-                "success": True,
-                "forms": forms_of(page.markdown),
-            }
-            for page in pages
-        ]
-    }
+    return _each(pages, lambda page: {**_SIZE, "forms": forms_of(page.markdown)})
 
 
 def _metadata(pages: list[StoredPage]) -> dict[str, Any]:

@@ -12,15 +12,15 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from core.simulator.announcer import Announcer
 from core.simulator.database import Database
 from core.simulator.files_store import Files
 from core.simulator.hooks_store import Hooks
+from core.simulator.lookups import conditions, equal_to
 from core.simulator.records import (
-    RESULT,
     Delivery,
     JobQuery,
     NewJob,
@@ -36,14 +36,6 @@ __all__ = ["State"]
 
 _LEFT_OVER_S = 24 * 3600
 _Changes = dict[str, str | float | bytes | None]
-_EVENTS = {
-    "PENDING": "parse.pending",
-    "RUNNING": "parse.running",
-    "COMPLETED": "parse.success",
-    "FAILED": "parse.error",
-    "CANCELLED": "parse.cancelled",
-}
-_PARTIAL = "parse.partial_success"
 
 
 class State:
@@ -55,10 +47,10 @@ class State:
         _sweep(self.documents)
         self.owner = uuid.uuid4().hex
         self._lease_s = lease_s
-        self._events = frozenset(events)
         self._db = Database(folder / "llamacloud.sqlite3", SCHEMA)
         self.seed = self._db.write(lambda db: _meta(db, "seed", seed)).result()
         self.link_key = self._db.write(lambda db: _meta(db, "link_key", "")).result().encode()
+        self._announcer = Announcer(self.seed, self.owner, lease_s, frozenset(events))
         self.files = Files(self._db, self.seed)
         self.hooks = Hooks(self._db, self.seed)
 
@@ -79,7 +71,7 @@ class State:
         columns = columns_of(new)
 
         def work(db: sqlite3.Connection) -> tuple[SimJob, list[Delivery]]:
-            cached = None if cache_s is None else _equal(db, new, now - cache_s)
+            cached = None if cache_s is None else equal_to(db, new, now - cache_s)
             number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM jobs").fetchone()[0]
             drawn = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.seed}:job:{number}")
             row = {
@@ -96,7 +88,7 @@ class State:
             names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
             made = db.execute(f"INSERT INTO jobs ({names}) VALUES ({marks}) RETURNING *", row)  # noqa: S608
             job = job_from(made.fetchall()[0])
-            return job, self._announce(db, job, now)
+            return job, self._announcer.announce(db, job, now)
 
         return self._db.write(work)
 
@@ -118,7 +110,7 @@ class State:
 
     def listing(self, query: JobQuery) -> tuple[list[SimJob], int]:
         """One page of jobs, newest first, and how many there are in all."""
-        where, values = _conditions(query)
+        where, values = conditions(query)
         total = self._db.read(f"SELECT count(*) FROM jobs WHERE {where}", values)[0][0]  # noqa: S608
         if query.before is not None:
             where, values = f"{where} AND number < ?", [*values, query.before]
@@ -285,53 +277,9 @@ class State:
                 return None
             if data is not None:
                 db.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (job_id, data))
-            return self._announce(db, job_from(moved[0]), now)
+            return self._announcer.announce(db, job_from(moved[0]), now)
 
         return self._db.write(work)
-
-    def _announce(self, db: sqlite3.Connection, job: SimJob, now: float) -> list[Delivery]:
-        """Record the event of the job's present status for each receiver that wants it."""
-        event_type = _EVENTS[job.status]
-        if job.status == "COMPLETED" and job.failed_pages and _PARTIAL in self._events:
-            event_type = _PARTIAL
-        event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.seed}:{job.id}:{event_type}"))
-        data = {"id": job.id, "job_id": job.id}
-        event = {"event_id": event_id, "event_type": event_type, "timestamp": now, "data": data}
-        rows: list[sqlite3.Row] = []
-        for number, target in enumerate(job.targets):
-            if target.format == RESULT:
-                told = (RESULT, "") if job.status == "COMPLETED" else None
-            elif event_type in self._events and event_type in (target.events or (event_type,)):
-                told = event_type, json.dumps(event, separators=(",", ":"))
-            else:
-                told = None
-            if told is not None:
-                rows += db.execute(
-                    "INSERT OR IGNORE INTO deliveries"
-                    " (job_id, entry, target, event_id, event_type, payload, status, owner, lease_until)"
-                    " VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?) RETURNING *",
-                    (
-                        job.id,
-                        number,
-                        json.dumps(asdict(target)),
-                        event_id,
-                        *told,
-                        self.owner,
-                        now + self._lease_s,
-                    ),
-                ).fetchall()
-        return [delivery_from(row) for row in rows]
-
-
-def _equal(db: sqlite3.Connection, new: NewJob, oldest: float) -> str | None:
-    if not new.reads_cache or not new.cache_key:
-        return None
-    found = db.execute(
-        "SELECT id FROM jobs WHERE sha256 = ? AND cache_key = ? AND status = 'COMPLETED'"
-        " AND deleted_at IS NULL AND finished_at >= ? ORDER BY number DESC LIMIT 1",
-        (new.sha256, new.cache_key, oldest),
-    ).fetchone()
-    return None if found is None else str(found[0])
 
 
 def _meta(db: sqlite3.Connection, key: str, value: str) -> str:
@@ -345,19 +293,3 @@ def _sweep(documents: Path) -> None:
     for left in documents.glob(".*"):
         if left.stat().st_mtime < time.time() - _LEFT_OVER_S:
             left.unlink(missing_ok=True)
-
-
-def _conditions(query: JobQuery) -> tuple[str, list[object]]:
-    parts: list[tuple[str, list[object]]] = [("deleted_at IS NULL", [])]
-    if query.status is not None:
-        parts.append(("status = ?", [query.status]))
-    if query.job_ids:
-        marks = ", ".join("?" for _ in query.job_ids)
-        parts.append((f"id IN ({marks})", list(query.job_ids)))
-    if query.created_from is not None:
-        parts.append(("created_at >= ?", [query.created_from]))
-    if query.created_to is not None:
-        parts.append(("created_at <= ?", [query.created_to]))
-    return " AND ".join(text for text, _ in parts), [
-        value for _, values in parts for value in values
-    ]

@@ -85,7 +85,7 @@ def test_any_text_has_items(markdown: str) -> None:
 
 def test_failed_pages_fail_in_every_section(simulate: Simulate) -> None:
     """A failed page says so in each section that can, and its text is kept."""
-    url = simulate()
+    url = simulate(failure_ratio=1)
     expand = "markdown,items,forms,text,metadata"
     answer = get(url, f"{JOBS}/{done(url, b'one' + bytes([10]) + b'fail')}", expand=expand).json()
     for section in ("markdown", "items", "forms"):

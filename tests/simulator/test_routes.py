@@ -76,7 +76,7 @@ def test_whole_document_and_metadata(simulate: Simulate) -> None:
 
 def test_failed_pages_are_marked(simulate: Simulate) -> None:
     """A page that failed says so; the job is completed all the same."""
-    url = simulate()
+    url = simulate(failure_ratio=1)
     pages = _get(
         url, f"/{_done(url, b'one' + chr(10).encode() + b'fail')}", expand="markdown"
     ).json()
