@@ -11,7 +11,7 @@ from core.clock import Clock
 from core.errors import ConsoleError
 from core.store import Store, deliveries
 from core.webhooks.endpoint import WEBHOOK_PATH
-from core.webhooks.outbound import check_target, post
+from core.webhooks.outbound import check_target, post, trusted
 from core.webhooks.signatures import SigningSecret
 from core.webhooks.workbench import craft, template
 
@@ -87,10 +87,14 @@ class PathTest:
             with socket.create_connection((host, port), timeout=_TIMEOUT_S) as plain:
                 if not is_tls:
                     return Hop("connection", works=True, found=f"port {port} answers")
-                with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as tls:
+                with trusted().wrap_socket(plain, server_hostname=host) as tls:
                     return Hop("connection", works=True, found=f"{tls.version()}, certificate fits")
+        except ssl.SSLCertVerificationError as error:
+            step = f"Give it a certificate for {host} that is valid today, and signed by an authority known here."
+            found = f"TLS: {error.verify_message}"
+            return Hop("connection", works=False, found=found, next_step=step)
         except ssl.SSLError as error:
-            step = "Renew or correct the certificate."
+            step = f"Let port {port} speak TLS, or correct the address."
             return Hop("connection", works=False, found=f"TLS: {error.reason}", next_step=step)
         except OSError as error:
             found = error.strerror or type(error).__name__

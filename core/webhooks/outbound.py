@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import httpx2 as httpx
 from core.domain.links import is_public
 from core.errors import NotAllowed
 
-__all__ = ["Answer", "check_target", "masked", "post"]
+__all__ = ["Answer", "check_target", "masked", "post", "trusted"]
 
 _ANSWER_LIMIT = 2000
 _HTTPS_PORT, _HTTP_PORT = 443, 80
@@ -64,7 +65,11 @@ def post(
         literal = f"[{target}]" if ":" in target else target
         pinned = parts.copy_with(host=literal.strip("[]"))
         with httpx.Client(
-            timeout=timeout_s, follow_redirects=False, trust_env=False, max_redirects=0
+            timeout=timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            max_redirects=0,
+            verify=trusted(),
         ) as client:
             request = client.build_request(
                 "POST",
@@ -81,6 +86,11 @@ def post(
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return Answer(None, "", _words(error), _since(began))
     return Answer(response.status_code, text, "", _since(began))
+
+
+def trusted() -> ssl.SSLContext:
+    """Whom this machine trusts, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` included; proxies of the environment aside."""
+    return httpx.create_ssl_context(trust_env=True)
 
 
 def check_target(url: str, *, allow_private: bool) -> str:
