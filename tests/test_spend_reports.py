@@ -38,7 +38,7 @@ from core.simulator import SimulatorConfig
 from core.store import alerts, balances, jobs, ledger, prices
 from core.store.rollups import DIMENSIONS
 from core.store.usage import UsageRecord
-from tests.factories import ALICE, finished, submitted
+from tests.factories import ALICE, finished, submitted, wait_until
 
 Maker = Callable[..., Console]
 NOW = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)
@@ -118,6 +118,84 @@ def test_a_duplicate_that_was_not_parsed_is_a_saving(make_console: Maker) -> Non
     assert console.spend.today(Mode.MOCK).total_usd == Decimal("0.0125")
     with console.store.read() as tx:
         assert balances.differences(tx) == ()
+
+
+def _is_settled(console: Console) -> bool:
+    return _sql(console, "SELECT count(*) FROM open_reservation") == [(0,)]
+
+
+def _paid_twice_apart(console: Console) -> float:
+    """Dollars settled for a document and tier beyond the first time, through pandas over the entries."""
+    columns = ["sha256", "tier", "micros", "id"]
+    rows = _sql(
+        console,
+        "SELECT job.document_sha256, ledger.tier, ledger.settled_micros, ledger.id FROM ledger "
+        "JOIN job ON job.id = ledger.job_id WHERE ledger.settled_micros > 0",
+    )
+    paid = pd.DataFrame(rows, columns=columns).sort_values("id")
+    again = paid.duplicated(["sha256", "tier"])
+    return float(paid.loc[again, "micros"].astype(float).sum() / 1e6)
+
+
+def test_what_is_paid_twice_is_waste_also_when_both_ran_at_once(make_console: Maker) -> None:
+    """The same bytes at the same tier, paid again: waste once; another tier or a cached result is none."""
+    console = make_console(simulator=SimulatorConfig(cache=False))
+    presses = [
+        submitted(console, {"a.txt": b"same"}, key="first"),
+        submitted(console, {"b.txt": b"same"}, key="at the same time"),
+        submitted(console, {"a.txt": b"same"}, tier=Tier.FAST, key="another tier"),
+        submitted(console, {"other.txt": b"other"}, key="another document"),
+    ]
+    console.run_worker()
+    for press in presses:
+        finished(console, press.id)
+    wait_until(lambda: _is_settled(console))
+    report = console.reports.spend(Mode.MOCK, 2, "tier")
+    assert list(report.waste["value"]) == ["repeat"]
+    assert report.waste["settled_usd"].sum() == pytest.approx(0.0125)
+    assert report.waste["settled_usd"].sum() == pytest.approx(_paid_twice_apart(console))
+    with console.store.read() as tx:
+        assert balances.differences(tx) == ()
+
+
+def test_pages_parsed_again_at_the_same_tier_are_waste(make_console: Maker) -> None:
+    """A page is paid twice when its own pages are ordered again; at a higher tier it brings something new."""
+    console = make_console(worker=True, simulator=SimulatorConfig(cache=False))
+    press = submitted(console, {"a.txt": b"one"})
+    (job,) = finished(console, press.id).jobs
+    for tier, wasted in ((Tier.AGENTIC_PLUS, 0.0), (Tier.AGENTIC, 0.0125)):
+        console.again.order(console.again.at_tier(console.jobs.view(job.id).job, [1], tier), ALICE)
+        finished(console, press.id)
+        wait_until(lambda: _is_settled(console))
+        waste = console.reports.spend(Mode.MOCK, 2, "tier").waste
+        assert waste["settled_usd"].sum() == pytest.approx(wasted)
+
+
+def test_what_is_in_the_vendors_cache_is_saved_and_no_waste(make_console: Maker) -> None:
+    """A second parse that costs nothing is a saving of its price."""
+    console = make_console(worker=True)
+    for key in ("first", "second"):
+        finished(console, submitted(console, {"a.txt": b"one"}, key=key).id)
+    wait_until(lambda: _is_settled(console))
+    report = console.reports.spend(Mode.MOCK, 2, "tier")
+    assert report.waste["settled_usd"].sum() == 0
+    assert list(report.saved["value"]) == ["cached"]
+    assert report.saved["saved_usd"].sum() == pytest.approx(0.0125)
+
+
+def test_a_result_that_is_there_already_is_a_saving(make_console: Maker) -> None:
+    """Dropped again beside something new, a parsed document is not paid, and its price counts as saved."""
+    console = make_console(worker=True)
+    finished(console, submitted(console, {"a.txt": b"one"}).id)
+    uploads = [
+        console.submissions.preflight(name, io.BytesIO(data))
+        for name, data in (("a.txt", b"one"), ("new.txt", b"new"))
+    ]
+    quote = console.submissions.quote(uploads, Tier.AGENTIC, Mode.MOCK)
+    finished(console, console.submissions.submit(quote, ALICE, "again").id)
+    saved = console.reports.spend(Mode.MOCK, 2, "tier").saved
+    assert list(saved["value"]) == ["avoided"]
+    assert saved["saved_usd"].sum() == pytest.approx(0.0125)
 
 
 def test_the_burn_down_ends_at_what_is_used_today(office: Console) -> None:

@@ -339,7 +339,6 @@ def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays,
         engine=attempt.engine,
         team=team,
         pages=pages,
-        is_repeat=not is_local and queue.was_paid_before(tx, job),
         page_price_id=price.page_ids.get(attempt.tier),
         credit_price_id=price.credit_id,
     )

@@ -21,7 +21,7 @@ _CAUSES = {
     "cached": "LlamaParse had the result in its cache: nothing was billed.",
     "failed": "It failed; what LlamaParse billed for it is settled, the rest was released.",
     "cancelled": "It was cancelled; what LlamaParse billed for it is settled, the rest was released.",
-    "repeat": "The same document was parsed before with these options: this was paid again.",
+    "repeat": "The same pages were paid at this tier before: this was paid again.",
 }
 
 

@@ -27,6 +27,7 @@ from core.domain.budgets import (
 from core.domain.money import PriceBook, Tier, usd_from_micros, usd_to_micros
 from core.store import balances
 from core.store.engine import Transaction
+from core.store.repeats import was_paid_before
 from core.store.tables import AttemptRow, LedgerRow, OpenReservationRow, RollupRow
 
 __all__ = [
@@ -74,7 +75,6 @@ class Reservation:
     engine: str = "llamaparse"
     team: str = ""
     pages: int = 0
-    is_repeat: bool = False
     page_price_id: int | None = None
     credit_price_id: int | None = None
 
@@ -193,7 +193,7 @@ def reserve(  # noqa: PLR0913 - what, under which limits, in which calendar, pas
         job_id=wanted.job_id,
         attempt_id=wanted.attempt_id,
         outcome="open",
-        is_repeat=wanted.is_repeat,
+        is_repeat=False,  # known when it is billed
         pages=wanted.pages,
         reserved_credits=wanted.credits,
         reserved_micros=wanted.micros,
@@ -400,7 +400,10 @@ def _close(  # noqa: PLR0913 - a reservation, what became of it, in money, and w
     tx: Transaction, first: LedgerRow, what: Bill, micros: int, saved_micros: int, at: datetime
 ) -> Entry:
     kind = "settle" if what.credits else "release"
-    row = _following(first, kind, _outcome(first, what), what.cause, at)
+    is_repeat = what.outcome == "done" and what.credits > 0
+    is_repeat = is_repeat and was_paid_before(tx, first.attempt_id, first.book)
+    row = _following(first, kind, _outcome(first, what, is_repeat=is_repeat), what.cause, at)
+    row.is_repeat = is_repeat
     row.reserved_credits = -first.reserved_credits
     row.reserved_micros = -first.reserved_micros
     row.reserved_submits = -first.reserved_submits
@@ -413,13 +416,13 @@ def _close(  # noqa: PLR0913 - a reservation, what became of it, in money, and w
     return _entry(row)
 
 
-def _outcome(first: LedgerRow, what: Bill) -> str:
+def _outcome(first: LedgerRow, what: Bill, *, is_repeat: bool) -> str:
     """What the Spend screen counts it under: a cached result and a repeat are outcomes of their own."""
     if what.outcome != "done":
         return what.outcome
     if first.reserved_credits and not what.credits:
         return "cached"
-    return "repeat" if first.is_repeat and what.credits else "done"
+    return "repeat" if is_repeat else "done"
 
 
 def _saved(first: LedgerRow, what: Bill, prices: PriceBook) -> int:

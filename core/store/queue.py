@@ -9,11 +9,11 @@ from sqlmodel import col
 
 from core.domain.budgets import Ask, book_of, scopes_of
 from core.domain.documents import EngineName
-from core.domain.jobs import AttemptStatus, Job, JobStatus
+from core.domain.jobs import AttemptStatus, JobStatus
 from core.store.engine import Transaction
 from core.store.tables import AttemptRow, JobRow, SubmissionRow
 
-__all__ = ["WAITS_FOR_ROOM", "Waiting", "booked_on", "lock_attempts", "waiting", "was_paid_before"]
+__all__ = ["WAITS_FOR_ROOM", "Waiting", "booked_on", "lock_attempts", "waiting"]
 
 WAITS_FOR_ROOM = "limit"
 """The ``hold`` of a job that starts by itself as soon as the limits allow it."""
@@ -93,20 +93,3 @@ def booked_on(tx: Transaction, submission_id: str) -> tuple[str, str]:
     )
     team, actor = tx.execute(query).one()
     return team, actor
-
-
-def was_paid_before(tx: Transaction, job: Job) -> bool:
-    """Whether the service made a result of the same bytes and options before, in the same book."""
-    this = select(col(JobRow.options_key)).where(col(JobRow.id) == job.id).scalar_subquery()
-    query = (
-        select(col(JobRow.mode))
-        .join(AttemptRow, col(AttemptRow.job_id) == col(JobRow.id))
-        .where(
-            col(JobRow.document_sha256) == job.document_sha256,
-            col(JobRow.options_key) == this,
-            col(AttemptRow.status) == AttemptStatus.DONE,
-            col(AttemptRow.engine) != EngineName.LOCAL,
-        )
-        .distinct()
-    )
-    return any(book_of(mode) == book_of(job.mode) for mode in tx.execute(query).scalars())
