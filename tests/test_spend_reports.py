@@ -2,6 +2,8 @@
 
 import importlib
 import io
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -405,6 +407,19 @@ def test_a_few_documents_after_midnight_are_no_forecast(make_console: Maker) -> 
     submitted(console, {"a.txt": b"one"})  # 3 % of the day's money in three minutes
     assert [a.kind for a in console.alerts.look()] == []
     assert "too early" in console.reports.burn_down(Mode.MOCK).words
+
+
+def test_looking_for_alerts_imports_no_pandas(tmp_path: Path) -> None:
+    """The watch looks while the console still starts: pandas in two threads at once ended the start."""
+    script = (
+        "import sys; from pathlib import Path; from core.console import Console; "
+        "from core.settings import Settings; "
+        "console = Console(Settings.load({'data_dir': Path(sys.argv[1])})); "
+        "console.alerts.look(); console.close(); print('pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 @given(st.floats(0.001, 0.999), st.floats(0, 23.9))

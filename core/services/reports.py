@@ -42,16 +42,26 @@ class Outlook(StrEnum):
 class BurnDown:
     """Today by the hour: what was used in all up to each moment, and where that leads.
 
+    ``points`` are moments with dollars settled and reserved up to then, oldest first.
     ``reached`` is when the limit will be reached at this pace, in the configured time zone; only where
     there is enough to tell, and not when it is reached already.
     """
 
-    hours: "pd.DataFrame"
+    points: tuple[tuple[datetime, float, float], ...]
     limit_usd: Decimal | None
     reached: datetime | None
     now: datetime
     ends: datetime
     outlook: Outlook
+
+    @property
+    def hours(self) -> "pd.DataFrame":
+        """The points as a table."""
+        # not before it is drawn: the watch looks at the outlook while the console is still starting,
+        # and Streamlit's own import fails when another thread is in the middle of this one
+        import pandas as pd  # noqa: PLC0415 - it takes half a second; most commands draw nothing
+
+        return pd.DataFrame(self.points, columns=["at", "settled_usd", "reserved_usd"])
 
     @property
     def words(self) -> str:
@@ -165,11 +175,8 @@ class Reports:
             rows.append((until, settled / 1e6, reserved / 1e6))
         used = [(when, paid + held) for when, paid, held in rows]
         outlook, reached = _outlook(used, limit, now, ends)
-        import pandas as pd  # noqa: PLC0415 - it takes half a second; most commands draw nothing
-
-        frame = pd.DataFrame(rows, columns=["at", "settled_usd", "reserved_usd"])
         reached = None if reached is None else reached.astimezone(zone)
-        return BurnDown(frame, limit, reached, local, ends, outlook)
+        return BurnDown(tuple(rows), limit, reached, local, ends, outlook)
 
     def month(self, mode: Mode) -> Month:
         """What this month came to so far, and will come to."""
