@@ -52,7 +52,7 @@ def _one(console: Console, asked: Asked, actor: Actor) -> None:
             reason = st.text_input(
                 "Why", key=f"asked-reason-{job.id}", placeholder="so that others understand it"
             )
-            if st.button("Approve", key=f"asked-approve-{job.id}", type="primary"):
+            if st.button("Approve", icon=":material/check:", key=f"asked-approve-{job.id}"):
                 _do(lambda: console.holds.approve([job.id], reason or "", actor))
             if st.button("Refuse", key=f"asked-refuse-{job.id}"):
                 _do(lambda: console.holds.refuse([job.id], reason or "", actor))
