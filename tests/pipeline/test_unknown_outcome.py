@@ -196,7 +196,7 @@ def test_nothing_is_sent_again_while_nothing_may_be_sent(
         assert (len(world.vendor.requests), len(world.vendor.jobs)) == (2, 1)
         assert world.job.reason == ""
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_what_turns_up_while_nothing_may_be_sent_is_adopted(
@@ -211,7 +211,7 @@ def test_what_turns_up_while_nothing_may_be_sent_is_adopted(
         assert world.attempts[0].status is AttemptStatus.RUNNING
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_in_hybrid_a_lost_submit_is_stood_in_for_while_nothing_may_be_sent(
@@ -226,4 +226,4 @@ def test_in_hybrid_a_lost_submit_is_stood_in_for_while_nothing_may_be_sent(
         assert world.console.spend.today(Mode.HYBRID).total_usd == 0
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2, mode=Mode.HYBRID)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5, mode=Mode.HYBRID)
