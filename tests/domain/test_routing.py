@@ -21,7 +21,7 @@ LAYOUT = ["multi-column", "table-likely", "dense-graphics", "something-new"]
 
 @st.composite
 def _pages(draw: st.DrawFn) -> tuple[PageProfile, ...]:
-    count = draw(st.integers(0, 30))
+    count = draw(st.integers(0, 12))
     found = []
     for number in range(1, count + 1):
         ocr = draw(st.lists(st.sampled_from(OCR), unique=True, max_size=2))

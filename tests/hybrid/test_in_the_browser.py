@@ -33,6 +33,7 @@ def page() -> Iterator[Page]:
         )
         window = browser.new_page(viewport={"width": 1280, "height": 900})
         window.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
         yield window
         browser.close()
 

@@ -12,7 +12,7 @@ from core.store import jobs
 from tests.factories import ALICE
 from tests.pipeline.vendor import Vendor, World, tell
 
-# timeout_s=0.2 ends the upload on our side; on the story's clock it may arrive for 30.2 s and a bit.
+# timeout_s=0.5 ends the upload on our side; on the story's clock it may arrive for 30.5 s and a bit.
 _SECONDS = timedelta(seconds=1)
 
 
@@ -37,7 +37,7 @@ def test_an_upload_still_on_the_wire_is_waited_for(make_console: Callable[..., C
         await world.watch(timedelta(minutes=10))
         assert (len(world.vendor.requests), len(world.vendor.jobs)) == (1, 1)
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_an_upload_that_arrives_between_the_two_listings_is_adopted(
@@ -54,7 +54,7 @@ def test_an_upload_that_arrives_between_the_two_listings_is_adopted(
         assert world.attempts[0].status is AttemptStatus.RUNNING
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_a_nudge_does_not_bring_the_second_listing_forward(
@@ -71,7 +71,7 @@ def test_a_nudge_does_not_bring_the_second_listing_forward(
         await world.look(after=15 * _SECONDS)
         assert len(world.vendor.requests) == 2
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_a_listing_that_could_not_be_read_counts_for_nothing(
@@ -89,7 +89,7 @@ def test_a_listing_that_could_not_be_read_counts_for_nothing(
         await world.look(after=_SECONDS)
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_of_two_workers_in_doubt_one_sends_again(make_console: Callable[..., Console]) -> None:
@@ -105,7 +105,7 @@ def test_of_two_workers_in_doubt_one_sends_again(make_console: Callable[..., Con
         assert len(world.vendor.requests) == 2
         assert world.attempts[0].status is AttemptStatus.RUNNING
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_a_clock_that_was_set_back_hides_no_job(make_console: Callable[..., Console]) -> None:
@@ -121,7 +121,7 @@ def test_a_clock_that_was_set_back_hides_no_job(make_console: Callable[..., Cons
         assert world.attempts[0].status is AttemptStatus.RUNNING
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(loses_answers=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(loses_answers=True), story, timeout_s=0.5)
 
 
 def test_after_three_submits_without_a_trace_a_person_decides(
@@ -149,7 +149,7 @@ def test_after_three_submits_without_a_trace_a_person_decides(
         await world.to_the_end()
         assert world.job.status is JobStatus.COMPLETE
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_submits_that_were_refused_are_not_counted_as_lost(
@@ -168,7 +168,7 @@ def test_submits_that_were_refused_are_not_counted_as_lost(
         await world.look(after=25 * _SECONDS)
         assert world.attempts[0].status is AttemptStatus.RUNNING
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 async def _found_nowhere(world: World) -> None:
@@ -196,7 +196,7 @@ def test_nothing_is_sent_again_while_nothing_may_be_sent(
         assert (len(world.vendor.requests), len(world.vendor.jobs)) == (2, 1)
         assert world.job.reason == ""
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_what_turns_up_while_nothing_may_be_sent_is_adopted(
@@ -211,7 +211,7 @@ def test_what_turns_up_while_nothing_may_be_sent_is_adopted(
         assert world.attempts[0].status is AttemptStatus.RUNNING
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5)
 
 
 def test_in_hybrid_a_lost_submit_is_stood_in_for_while_nothing_may_be_sent(
@@ -226,4 +226,4 @@ def test_in_hybrid_a_lost_submit_is_stood_in_for_while_nothing_may_be_sent(
         assert world.console.spend.today(Mode.HYBRID).total_usd == 0
         assert len(world.vendor.requests) == 1
 
-    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.2, mode=Mode.HYBRID)
+    tell(make_console, Vendor(holds_uploads=True), story, timeout_s=0.5, mode=Mode.HYBRID)
