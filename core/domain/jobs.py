@@ -23,6 +23,7 @@ __all__ = [
     "Submission",
     "job_status_of",
     "newest_tries",
+    "newest_try",
 ]
 
 
@@ -251,6 +252,14 @@ class Submission:
     estimated_usd: Decimal
     job_ids: tuple[str, ...] = field(default=())
     team: str = ""
+
+
+def newest_try(attempt: Attempt, attempts: Iterable[Attempt]) -> Attempt:
+    """The attempt, or the last of the retries among ``attempts`` that the rule opened for it."""
+    retries = {each.retry_of: each for each in attempts if each.retry_of}
+    while attempt.id in retries:
+        attempt = retries[attempt.id]
+    return attempt
 
 
 def newest_tries(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:

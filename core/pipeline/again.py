@@ -21,9 +21,7 @@ __all__ = ["Again", "order_again", "plan_again", "stand_ins_of"]
 _PAGE, _PAGES = 100, 10
 """How many jobs are read at once, and how often in one round: the next round goes on from there."""
 
-_WITH_STAND_INS = JobFilter(
-    statuses=frozenset({JobStatus.COMPLETE}), modes=frozenset({Mode.HYBRID}), is_provisional=True
-)
+_WITH_STAND_INS = JobFilter(is_provisional=True)
 _LACKING = {"unavailable", UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA, UpstreamKind.SIMULATOR}
 
 
@@ -94,6 +92,13 @@ def order_again(  # noqa: PLR0913 - which job, what is ordered at which price, u
     return admitted
 
 
+def _is_due(job: Job, attempts: Sequence[Attempt]) -> bool:
+    """Whether the rule may have it parsed again: it is at rest, and only lacked LlamaParse."""
+    # judged here: asked about the status the database begins with all jobs that are complete
+    is_at_rest = job.status is JobStatus.COMPLETE and job.mode is Mode.HYBRID
+    return is_at_rest and _only_lacked_it(job, attempts)
+
+
 def _only_lacked_it(job: Job, attempts: Sequence[Attempt]) -> bool:
     """Whether every stand-in is there because LlamaParse could not be used, not because it failed.
 
@@ -157,7 +162,7 @@ class Again:
                     return
                 # whatever comes of it, the next is looked at next: no document keeps others waiting
                 self._after = job
-                if not _only_lacked_it(job, tried[job.id]):
+                if not _is_due(job, tried[job.id]):
                     continue
                 try:
                     room -= self._order(job, actor)
@@ -177,9 +182,8 @@ class Again:
             queue.lock_attempts(tx, [job.id])
             fresh = jobs.job(tx, job.id)
             price = rules.price_of(tx, fresh, now)
-            is_same = fresh.generation == job.generation and fresh.status is JobStatus.COMPLETE
             tried = jobs.attempts(tx, job.id)
-            if not is_same or not _only_lacked_it(fresh, tried):
+            if fresh.generation != job.generation or not _is_due(fresh, tried):
                 return False
             pages = stand_ins_of(fresh, tried, result)
             plan = plan_again(pages, len(result.pages), price, "LlamaParse is back.")

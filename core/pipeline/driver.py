@@ -5,8 +5,17 @@ at any point, a second worker and an upgrade all end the same way: somebody look
 """
 
 import asyncio
+from collections.abc import Sequence
 
-from core.domain.jobs import UNKNOWN_OUTCOME, Attempt, AttemptStatus, Job
+from core.domain.jobs import (
+    UNKNOWN_OUTCOME,
+    Attempt,
+    AttemptStatus,
+    Job,
+    JobStatus,
+    newest_try,
+)
+from core.domain.routing import Mode
 from core.errors import KeyMissing
 from core.pipeline.driving import (
     billing,
@@ -34,22 +43,34 @@ class Driver:
         self._ctx = Context(resources, executor_id)
         self._store = resources.store
 
-    async def attempts_of(self, job_id: str, generation: int) -> list[str]:
-        """Ids of the attempts to drive, in order."""
+    async def look(self, job_id: str, generation: int, which: int) -> tuple[int, float | None]:
+        """Do all that is due for a run of a job, whose attempts are driven one after the other.
 
-        def read() -> list[str]:
-            with self._store.read() as tx:
-                # a retry by rule is driven in place of the attempt that it is for
-                return [a.id for a in jobs.attempts(tx, job_id, generation) if not a.retry_of]
-
-        return await asyncio.to_thread(read)
+        ``which`` of them is under way, counted from 0, and seconds until the next look; None when the run
+        has ended.
+        """
+        while True:
+            job, attempts = await asyncio.to_thread(self._run, job_id, generation)
+            # a retry by rule is driven in place of the attempt that it is for
+            planned = [attempt for attempt in attempts if not attempt.retry_of]
+            if which >= len(planned):
+                break
+            wait_s = await self._advance(job, newest_try(planned[which], attempts))
+            if wait_s is None:
+                which += 1
+            elif wait_s > 0:
+                return which, wait_s
+        await self._conclude(job, attempts, generation)
+        return which, None
 
     async def advance(self, attempt_id: str) -> float | None:
         """Do what is due; seconds until the next look, or None when the attempt needs none.
 
         An attempt that was tried again by rule stands for its newest retry.
         """
-        job, attempt = await asyncio.to_thread(self._newest, attempt_id)
+        return await self._advance(*await asyncio.to_thread(self._newest, attempt_id))
+
+    async def _advance(self, job: Job, attempt: Attempt) -> float | None:
         with correlated(job.correlation_id, job_id=job.id, attempt_id=attempt.id):
             try:
                 return await self._due(job, attempt)
@@ -74,12 +95,19 @@ class Driver:
 
     async def conclude(self, job_id: str, generation: int) -> str:
         """Give the job the status that follows from its attempts; its result, when it has one."""
-        await asyncio.to_thread(concluding.begin_ended, self._ctx, job_id, generation)
-        for attempt_id in await asyncio.to_thread(
-            concluding.stand_ins, self._ctx, job_id, generation
-        ):
-            await self._to_its_end(attempt_id)
-        return await asyncio.to_thread(concluding.conclude, self._ctx, job_id, generation)
+        job, attempts = await asyncio.to_thread(self._run, job_id, generation)
+        return await self._conclude(job, attempts, generation)
+
+    async def _conclude(self, job: Job, attempts: Sequence[Attempt], generation: int) -> str:
+        if job.status is JobStatus.PARSE_QUEUED:
+            await asyncio.to_thread(concluding.begin_ended, self._ctx, job.id, generation)
+            job, attempts = await asyncio.to_thread(self._run, job.id, generation)
+        if job.mode is Mode.HYBRID and job.generation == generation:
+            opened = await asyncio.to_thread(concluding.stand_ins, self._ctx, job, attempts)
+            for attempt_id in opened:
+                await self._to_its_end(attempt_id)
+            job, attempts = await asyncio.to_thread(self._run, job.id, generation)
+        return await asyncio.to_thread(concluding.conclude, self._ctx, job, attempts, generation)
 
     async def _to_its_end(self, attempt_id: str) -> None:
         wait_s = await self.advance(attempt_id)
@@ -92,15 +120,27 @@ class Driver:
         job, attempt = await asyncio.to_thread(self._facts, attempt_id)
         return await billing.settle_late(self._ctx, job, attempt)
 
-    async def give_up(self, attempt_id: str, what: str) -> None:
-        """End an attempt that met the same unexpected error again and again."""
-        job, attempt = await asyncio.to_thread(self._newest, attempt_id)
+    async def give_up(self, job_id: str, generation: int, which: int, what: str) -> int:
+        """End the attempt under way, which met unexpected errors again and again; which follows it.
+
+        What is parsed is never given up: its result is put together as soon as that can be done.
+        """
+        job, attempts = await asyncio.to_thread(self._run, job_id, generation)
+        planned = [attempt for attempt in attempts if not attempt.retry_of]
+        if which >= len(planned):
+            return which
+        attempt = newest_try(planned[which], attempts)
         if attempt.status in {AttemptStatus.SUBMITTING, AttemptStatus.UNKNOWN}:
             step = told(job, LOOK_FOR_IT)
             await ending.fail(self._ctx, job, attempt, UNKNOWN_OUTCOME, what, step, release=False)
         elif not attempt.status.is_final:
             step = "Retry it; if it fails again, see the log."
             await ending.fail(self._ctx, job, attempt, "internal", what, step)
+        return which + 1
+
+    def _run(self, job_id: str, generation: int) -> tuple[Job, tuple[Attempt, ...]]:
+        with self._store.read() as tx:
+            return jobs.job(tx, job_id), jobs.attempts(tx, job_id, generation)
 
     def _facts(self, attempt_id: str) -> tuple[Job, Attempt]:
         with self._store.read() as tx:
@@ -109,5 +149,6 @@ class Driver:
 
     def _newest(self, attempt_id: str) -> tuple[Job, Attempt]:
         with self._store.read() as tx:
-            attempt = jobs.newest_try(tx, attempt_id)
-            return jobs.job(tx, attempt.job_id), attempt
+            attempt = jobs.attempt(tx, attempt_id)
+            attempts = jobs.attempts(tx, attempt.job_id, attempt.generation)
+            return jobs.job(tx, attempt.job_id), newest_try(attempt, attempts)

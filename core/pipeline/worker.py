@@ -14,7 +14,7 @@ from dbos import DBOS, DBOSConfig
 from core.clock import is_recent, new_id
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
-from core.errors import ConsoleError, StoreUnavailable
+from core.errors import ConsoleError, NotFound, StoreUnavailable
 from core.pipeline.admission import Rules, admit, release_held
 from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.handoff import HandOff
@@ -131,51 +131,41 @@ class PipelineWorker:
         DBOS.register_queue(QUEUE, polling_interval_sec=0.2, on_conflict="always_update")
 
     def _workflow(self) -> Callable[..., Any]:
-        async def parse_job(job_id: str, generation: int) -> str:
-            attempts = await DBOS.run_step_async(
-                {"name": "attempts"}, self._attempts, job_id, generation
-            )
-            for attempt_id in attempts:
-                await self._drive(attempt_id)
-            return await DBOS.run_step_async(
-                {"name": "conclude"}, self._conclude, job_id, generation
-            )
+        async def parse_job(job_id: str, generation: int) -> None:
+            which, troubles = 0, 0
+            while True:
+                which, wait_s, trouble = await DBOS.run_step_async(
+                    {"name": "look"}, self._look, job_id, generation, which
+                )
+                if wait_s is None:
+                    return
+                troubles = troubles + 1 if trouble else 0
+                if troubles > _TRIES:
+                    which = await DBOS.run_step_async(
+                        {"name": "give_up"}, self._give_up, job_id, generation, which, trouble
+                    )
+                    troubles = 0
+                await DBOS.recv_async(NUDGE, timeout_seconds=wait_s)
 
         return parse_job
 
-    async def _drive(self, attempt_id: str) -> None:
-        troubles = 0
-        while True:
-            wait_s, trouble = await DBOS.run_step_async(
-                {"name": "advance"}, self._advance, attempt_id
-            )
-            if wait_s is None:
-                return
-            troubles = troubles + 1 if trouble else 0
-            if troubles > _TRIES:
-                await DBOS.run_step_async({"name": "give_up"}, self._give_up, attempt_id, trouble)
-                return
-            if wait_s > 0:
-                await DBOS.recv_async(NUDGE, timeout_seconds=wait_s)
-
-    async def _advance(self, attempt_id: str) -> tuple[float | None, str]:
+    async def _look(
+        self, job_id: str, generation: int, which: int
+    ) -> tuple[int, float | None, str]:
         try:
-            return await self._here().advance(attempt_id), ""
+            return *await self._here().look(job_id, generation, which), ""
+        except NotFound:
+            # the database is another one, as after a restore: there is nothing to look at any more
+            return which, None, ""
         except ConsoleError as error:
-            self._log.warning("attempt waits", attempt_id=attempt_id, error=str(error))
-            return 5.0, str(error)
+            self._log.warning("job waits", job_id=job_id, error=str(error))
+            return which, 5.0, str(error)
         except Exception as error:  # a defect must not leave the job without anyone who looks at it
-            self._log.exception("unexpected error", attempt_id=attempt_id)
-            return 5.0, f"An unexpected error: {type(error).__name__}."
+            self._log.exception("unexpected error", job_id=job_id)
+            return which, 5.0, f"An unexpected error: {type(error).__name__}."
 
-    async def _attempts(self, job_id: str, generation: int) -> list[str]:
-        return await self._here().attempts_of(job_id, generation)
-
-    async def _conclude(self, job_id: str, generation: int) -> str:
-        return await self._here().conclude(job_id, generation)
-
-    async def _give_up(self, attempt_id: str, what: str) -> None:
-        await self._here().give_up(attempt_id, what)
+    async def _give_up(self, job_id: str, generation: int, which: int, what: str) -> int:
+        return await self._here().give_up(job_id, generation, which, what)
 
     def _here(self) -> Driver:
         if self._driver is None:
@@ -364,12 +354,12 @@ class PipelineWorker:
                 for one in expectations.unheard(tx, now - _UNHEARD_SINCE)
                 if one.status == AttemptStatus.RUNNING
             ]
-            late = [
-                one
-                for one in running
-                if one.attempt_id not in self._polled
-                and now - one.submitted_at > expectations.usual_wait(tx, one.mode, one.tier)
-            ]
+            unpolled = [one for one in running if one.attempt_id not in self._polled]
+            usual = {
+                kind: expectations.usual_wait(tx, *kind)
+                for kind in {(one.mode, one.tier) for one in unpolled}
+            }
+            late = [one for one in unpolled if now - one.submitted_at > usual[one.mode, one.tier]]
         self._polled &= {one.attempt_id for one in running}
         for one in late:
             self._polled.add(one.attempt_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, or_, tuple_, update
 from sqlmodel import col, select
 
 from core.domain.documents import EngineName
@@ -24,6 +24,7 @@ from core.domain.money import Tier, usd_from_micros, usd_to_micros
 from core.domain.routing import Mode, PlannedAttempt, RoutePlan
 from core.errors import NotAllowed, NotFound
 from core.store.engine import Transaction
+from core.store.rows import held
 from core.store.tables import AttemptRow, JobRow, SubmissionRow, TransitionRow
 
 __all__ = [
@@ -48,8 +49,8 @@ __all__ = [
     "latest_runs",
     "locked",
     "locked_attempt",
-    "newest_try",
     "note",
+    "nothing_to_say",
     "oldest",
     "replan",
     "stages",
@@ -355,6 +356,15 @@ def update_job(tx: Transaction, job_id: str, **facts: object) -> None:
     tx.flush()
 
 
+def nothing_to_say(tx: Transaction, job_id: str) -> None:
+    """The job waits for nothing any more: what it gave as a reason is taken back."""
+    tx.execute(
+        update(JobRow)
+        .where(col(JobRow.id) == job_id, or_(col(JobRow.reason) != "", col(JobRow.next_step) != ""))
+        .values(reason="", next_step="")
+    )
+
+
 def replan(tx: Transaction, planned: Job, options_key: str = "") -> None:
     """Give a job another plan: its mode, tier, generation and price with it."""
     facts: dict[str, object] = {"options_key": options_key} if options_key else {}
@@ -397,16 +407,6 @@ def attempt(tx: Transaction, attempt_id: str) -> Attempt:
 def locked_attempt(tx: Transaction, attempt_id: str) -> Attempt:
     """One attempt as it is now; nobody else changes it until the transaction ends. Raises ``NotFound``."""
     return _attempt(_attempt_row(tx, attempt_id, lock=True))
-
-
-def newest_try(tx: Transaction, attempt_id: str) -> Attempt:
-    """The attempt, or the last of the retries that the rule opened for it. Raises ``NotFound``."""
-    row = _attempt_row(tx, attempt_id)
-    while True:
-        retry = tx.exec(select(AttemptRow).where(AttemptRow.retry_of == row.id)).first()
-        if retry is None:
-            return _attempt(row)
-        row = retry
 
 
 def attempt_by_vendor_id(tx: Transaction, vendor_job_id: str) -> Attempt | None:
@@ -544,40 +544,32 @@ def _record(  # noqa: PLR0913 - the one place that writes a line of the timeline
     now: datetime,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    tx.add(
-        TransitionRow(
-            job_id=job_id,
-            attempt_id=attempt_id,
-            subject=subject,
-            before=str(before),
-            after=str(after),
-            actor=str(actor),
-            cause=cause,
-            detail=detail or {},
-            at=now,
-        )
+    # columns and no row object: nobody reads it again, and several are written per transaction
+    tx.execute(
+        insert(TransitionRow),
+        {
+            "job_id": job_id,
+            "attempt_id": attempt_id,
+            "subject": subject,
+            "before": str(before),
+            "after": str(after),
+            "actor": str(actor),
+            "cause": cause,
+            "detail": detail or {},
+            "at": now,
+        },
     )
-    tx.flush()
-
-
-def _locked(query: Select[Any], tx: Transaction) -> Select[Any]:
-    # SQLite writers are alone already; on Postgres the row is locked until the commit, and what the
-    # session saw of it before the lock is no longer true
-    query = query.execution_options(populate_existing=True)
-    return query.with_for_update() if tx.get_bind().dialect.name == "postgresql" else query
 
 
 def _job_row(tx: Transaction, job_id: str, *, lock: bool = False) -> JobRow:
-    query = select(JobRow).where(JobRow.id == job_id)
-    row: JobRow | None = tx.execute(_locked(query, tx) if lock else query).scalar_one_or_none()
+    row = held(tx, JobRow, job_id) if lock else tx.get(JobRow, job_id)
     if row is None:
         raise NotFound("job", job_id)
     return row
 
 
 def _attempt_row(tx: Transaction, attempt_id: str, *, lock: bool = False) -> AttemptRow:
-    query = select(AttemptRow).where(AttemptRow.id == attempt_id)
-    row: AttemptRow | None = tx.execute(_locked(query, tx) if lock else query).scalar_one_or_none()
+    row = held(tx, AttemptRow, attempt_id) if lock else tx.get(AttemptRow, attempt_id)
     if row is None:
         raise NotFound("attempt", attempt_id)
     return row

@@ -354,18 +354,21 @@ def credits_of_day(tx: Transaction, mode: str, at: datetime, timezone: str) -> i
 
 def unsettled(tx: Transaction, *, limit: int = 5000) -> tuple[tuple[str, datetime], ...]:
     """Attempts that ended at the vendor while their reservation is still open, and when; oldest first."""
-    query = (
-        select(AttemptRow)
-        .join(OpenReservationRow, col(OpenReservationRow.attempt_id) == col(AttemptRow.id))
-        .where(
-            col(AttemptRow.status).in_(["done", "failed", "cancelled"]),
-            col(AttemptRow.vendor_job_id).is_not(None),
-        )
-        .order_by(col(AttemptRow.finished_at))
-        .limit(limit)
+    opened = select(col(OpenReservationRow.attempt_id))
+    query = select(
+        col(AttemptRow.id),
+        col(AttemptRow.status),
+        col(AttemptRow.vendor_job_id),
+        col(AttemptRow.finished_at),
+        col(AttemptRow.created_at),
+    ).where(col(AttemptRow.id).in_(opened))
+    # judged here: asked about the status the database begins with all attempts that ever ended
+    ended = (
+        (attempt_id, finished_at or created_at)
+        for attempt_id, status, vendor_job_id, finished_at, created_at in tx.execute(query)
+        if vendor_job_id is not None and status in {"done", "failed", "cancelled"}
     )
-    rows = tx.execute(query).scalars()
-    return tuple((row.id, row.finished_at or row.created_at) for row in rows)
+    return tuple(sorted(ended, key=lambda one: one[1])[:limit])
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class AttemptRow(SQLModel, table=True):
     intent_owner: str
     submits: int
     vendor_job_id: str | None = Field(unique=True)
-    submitted_at: datetime | None
+    submitted_at: datetime | None = Field(index=True)
     deadline_at: datetime | None
     asked_at: datetime | None
     polls: int
@@ -182,14 +182,15 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         Index("ix_delivery_received", "received_at", "id"),
+        Index("ix_delivery_vendor_job", "vendor_job_id", "verdict"),
         Index("ix_delivery_verdict_received", "verdict", "received_at", "id"),
         Index("ix_delivery_type_received", "event_type", "received_at", "id"),
         # what still waits to be applied is little, however much was applied already
         Index(
             "ix_delivery_waiting",
             "received_at",
-            sqlite_where=text("applied_at IS NULL AND verdict = 'accepted'"),
-            postgresql_where=text("applied_at IS NULL AND verdict = 'accepted'"),
+            sqlite_where=text("applied_at IS NULL AND coalesce(verdict, '') = 'accepted'"),
+            postgresql_where=text("applied_at IS NULL AND coalesce(verdict, '') = 'accepted'"),
         ),
         *(
             # deliveries of no known job are no part of these
@@ -207,7 +208,7 @@ class DeliveryRow(SQLModel, table=True):
     event_key: str | None = Field(unique=True)
     event_id: str
     event_type: str
-    vendor_job_id: str = Field(index=True)
+    vendor_job_id: str
     scope: str
     verdict: str
     reason: str

@@ -106,11 +106,11 @@ def test_what_is_called_off_while_it_is_looked_for_is_not_sent_again(make_consol
 
         await world.look()
         vendor.at_listing = stop
-        await world.watch(timedelta(minutes=5))
+        await world.watch(timedelta(minutes=4))
         assert len(vendor.requests) == 1
         assert [a.status for a in world.attempts] == [AttemptStatus.CANCELLED]
 
-    tell(make_console, vendor, story, timeout_s=0.2)
+    tell(make_console, vendor, story, timeout_s=2)
 
 
 def test_nothing_stands_in_for_what_was_called_off(make_console: Maker) -> None:

@@ -111,7 +111,7 @@ def test_jobs_in_flight_survive_an_upgrade(
     older = tmp_path / "older"
     shutil.copytree(_HERE / "core", older / "core", ignore=shutil.ignore_patterns("__pycache__"))
     worker = older / "core" / "pipeline" / "worker.py"
-    source, begin = worker.read_text(), "            attempts = await DBOS.run_step_async("
+    source, begin = worker.read_text(), "            which, troubles = 0, 0\n"
     assert begin in source
     extra = "            job_id = str(job_id)\n"
     if older_steps:

@@ -61,7 +61,7 @@ def test_a_document_that_was_given_up_before_it_was_sent_has_failed(make_console
     """What can never be sent, as its stored copy is lost, says so and can be retried."""
 
     async def story(world: World) -> None:
-        await world.driver.give_up(world.attempts[0].id, "The stored copy is lost.")
+        await world.driver.give_up(world.job_id, 1, 0, "The stored copy is lost.")
         await world.driver.conclude(world.job_id, 1)
         assert world.job.status is JobStatus.FAILED_PARSE
         assert world.console.jobs.retry([world.job_id], ALICE)[0].generation == 2
@@ -76,7 +76,7 @@ def test_giving_up_does_not_forget_that_the_outcome_is_unknown(make_console: Mak
         await world.look()
         assert world.attempts[0].status is AttemptStatus.UNKNOWN
         reserved = _used(world.console, Mode.REAL)
-        await world.driver.give_up(world.attempts[0].id, "The disk cannot be read.")
+        await world.driver.give_up(world.job_id, 1, 0, "The disk cannot be read.")
         await world.driver.conclude(world.job_id, 1)
         assert world.attempts[0].error_kind == UNKNOWN_OUTCOME
         assert "history" in world.job.next_step

@@ -18,7 +18,6 @@ from sqlalchemy import event
 
 from core.clock import utc_now
 from core.console import Console
-from core.domain.jobs import AttemptStatus
 from core.pipeline.driver import Resources
 from core.pipeline.driving import following
 from core.pipeline.driving.context import Context
@@ -164,7 +163,7 @@ def _apply(store: Store, attempt_id: str) -> None:
     with store.read() as tx:
         attempt = jobs.attempt(tx, attempt_id)
         job = jobs.job(tx, attempt.job_id)
-    following.follow(ctx, job, attempt, AttemptStatus.FETCHING, "completed")
+    following.completed(ctx, job, attempt)
 
 
 def _each_applied_once(path: Path, ground: Ground, answered: list[str]) -> None:

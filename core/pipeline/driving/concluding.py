@@ -1,9 +1,10 @@
 """Every attempt has ended: stand-ins where they are due, then one result and the job's status."""
 
+from collections.abc import Sequence
+
 from core.domain.documents import ParsedDocument
-from core.domain.jobs import Attempt, JobStatus, newest_tries
+from core.domain.jobs import Attempt, Job, JobStatus, newest_tries
 from core.domain.quality import with_receipt
-from core.domain.routing import Mode
 from core.pipeline.driving.context import SYSTEM, Context
 from core.pipeline.handoff import begin, standing
 from core.pipeline.results import dump, load
@@ -25,27 +26,22 @@ def begin_ended(ctx: Context, job_id: str, generation: int) -> None:
             jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, cause, now)
 
 
-def stand_ins(ctx: Context, job_id: str, generation: int) -> list[str]:
+def stand_ins(ctx: Context, job: Job, attempts: Sequence[Attempt]) -> list[str]:
     """Open what the local engine has to stand in for; ids of those not ended yet."""
-    with ctx.resources.store.read() as tx:
-        job = jobs.job(tx, job_id)
-        attempts = jobs.attempts(tx, job_id, generation)
-    if job.mode is not Mode.HYBRID or job.generation != generation:
-        return []
+    job_id, generation = job.id, job.generation
     results = {a.id: _result_of(ctx, a) for a in attempts if a.result_blob}
     with ctx.resources.store.write() as tx:
-        if jobs.job(tx, job_id).status is JobStatus.PARSING:
+        fresh = jobs.locked(tx, job_id)
+        if fresh.generation == generation and fresh.status is JobStatus.PARSING:
             open_stand_ins(tx, job, results, SYSTEM, ctx.resources.clock())
         attempts = jobs.attempts(tx, job_id, generation)
     opened = [a for a in attempts if a.is_provisional and not a.retry_of]
     return [a.id for a in opened if not a.status.is_final]
 
 
-def conclude(ctx: Context, job_id: str, generation: int) -> str:
-    """Store the one result of all attempts; the status that the job has then."""
-    with ctx.resources.store.read() as tx:
-        job = jobs.job(tx, job_id)
-        attempts = jobs.attempts(tx, job_id, generation)
+def conclude(ctx: Context, job: Job, attempts: Sequence[Attempt], generation: int) -> str:
+    """Store the one result of a generation's attempts; the status that the job has then."""
+    job_id = job.id
     if job.generation != generation or job.status is not JobStatus.PARSING:
         return job.status
     attempts = newest_tries(attempts)

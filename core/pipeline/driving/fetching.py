@@ -12,9 +12,9 @@ from core.pipeline.driving.context import SYSTEM, Context
 from core.pipeline.driving.orders import order_of
 from core.pipeline.results import dump
 from core.pipeline.stand_ins import as_provisional
-from core.store import jobs
+from core.store import Transaction, jobs
 
-__all__ = ["fetch", "keep_with_pictures"]
+__all__ = ["fetch", "keep_with_pictures", "point_at", "stored"]
 
 
 async def fetch(ctx: Context, job: Job, attempt: Attempt) -> float | None:
@@ -42,7 +42,7 @@ async def keep_with_pictures(
     """Store the result and what there is of page pictures; without them it is a result all the same."""
     if order.screenshots:
         result = await _with_pictures(ctx, job, attempt, result, order)
-    await asyncio.to_thread(keep, ctx, job, attempt, result)
+    await asyncio.to_thread(_keep, ctx, job, attempt, result)
 
 
 async def _with_pictures(
@@ -72,23 +72,35 @@ def _note(ctx: Context, job: Job, attempt: Attempt, words: str) -> None:
         )
 
 
-def keep(ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
+def _keep(ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
     """Store the result, then let the row point at it, in this order."""
+    blob, result = stored(ctx, attempt, result)
+    with ctx.resources.store.write() as tx:
+        point_at(ctx, tx, job, attempt, blob, result)
+
+
+def stored(ctx: Context, attempt: Attempt, result: ParsedDocument) -> tuple[str, ParsedDocument]:
+    """The result in the blob store, by its SHA-256, and as it was stored."""
     if attempt.is_provisional:
         result = as_provisional(result)
-    blob = ctx.resources.blobs.put(dump(result))
+    return ctx.resources.blobs.put(dump(result)), result
+
+
+def point_at(  # noqa: PLR0913 - what was made, for what, where it lies
+    ctx: Context, tx: Transaction, job: Job, attempt: Attempt, blob: str, result: ParsedDocument
+) -> None:
+    """In the caller's transaction: the attempt is done, and what is known of its bill is posted."""
     now = ctx.resources.clock()
-    with ctx.resources.store.write() as tx:
-        jobs.change_attempt(
-            tx,
-            attempt.id,
-            AttemptStatus.DONE,
-            SYSTEM,
-            f"{len(result.pages)} pages stored",
-            now,
-            result_blob=blob,
-            reported_credits=result.credits,
-        )
-        jobs.update_job(tx, job.id, reason="", next_step="")
-        if result.credits is not None or attempt.engine is EngineName.LOCAL:
-            billing.settle(ctx, tx, job, attempt, result.credits or 0, now, len(result.pages))
+    jobs.change_attempt(
+        tx,
+        attempt.id,
+        AttemptStatus.DONE,
+        SYSTEM,
+        f"{len(result.pages)} pages stored",
+        now,
+        result_blob=blob,
+        reported_credits=result.credits,
+    )
+    jobs.nothing_to_say(tx, job.id)
+    if result.credits is not None or attempt.engine is EngineName.LOCAL:
+        billing.settle(ctx, tx, job, attempt, result.credits or 0, now, len(result.pages))

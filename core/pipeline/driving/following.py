@@ -3,15 +3,16 @@
 import asyncio
 from datetime import datetime, timedelta
 
+from core.domain.documents import ParsedDocument
 from core.domain.jobs import Attempt, AttemptStatus, Job
 from core.engines.protocol import EngineJob, EngineStatus
 from core.errors import UpstreamError, UpstreamKind
 from core.pipeline.driving import ending, events, fetching, timing, upstream
 from core.pipeline.driving.context import SYSTEM, Context, told
 from core.pipeline.driving.orders import order_of
-from core.store import jobs
+from core.store import Transaction, jobs
 
-__all__ = ["check", "follow"]
+__all__ = ["check", "completed"]
 
 _OVERDUE_RETRIES = 1
 _SETTLES_IN = timedelta(minutes=2)
@@ -34,7 +35,11 @@ async def check(ctx: Context, job: Job, attempt: Attempt) -> float | None:
             return error.retry_after_s or min(60.0, 5.0 * (attempt.polls + 1))
         return await ending.refused(ctx, job, attempt, error)
     if said.status is EngineStatus.COMPLETED and said.result is not None:
-        await asyncio.to_thread(follow, ctx, job, attempt, AttemptStatus.FETCHING, "completed")
+        if not order.screenshots:
+            await asyncio.to_thread(_done, ctx, job, attempt, said.result)
+            return timing.NO_MORE
+        # pictures take their time
+        await asyncio.to_thread(completed, ctx, job, attempt)
         async with ctx.busy:
             await fetching.keep_with_pictures(ctx, job, attempt, said.result, order)
         return timing.NO_MORE
@@ -50,7 +55,7 @@ def _is_new(ctx: Context, attempt: Attempt, error: UpstreamError) -> bool:
 async def _said(ctx: Context, job: Job, attempt: Attempt, said: EngineJob) -> float | None:
     match said.status:
         case EngineStatus.COMPLETED:
-            await asyncio.to_thread(follow, ctx, job, attempt, AttemptStatus.FETCHING, "completed")
+            await asyncio.to_thread(completed, ctx, job, attempt)
             return 0.0
         case EngineStatus.CANCELLED:
             if attempt.cancel_requested_by == ending.DEADLINE_RULE:
@@ -94,16 +99,27 @@ def _still_running(
         jobs.update_attempt(
             tx, attempt.id, polls=attempt.polls + 1, asked_at=now, deadline_at=deadline
         )
-        jobs.update_job(tx, job.id, reason="", next_step="")
+        jobs.nothing_to_say(tx, job.id)
         events.apply(ctx, tx, job, attempt, f"asked: {said.status.value}")
 
 
-def follow(ctx: Context, job: Job, attempt: Attempt, after: AttemptStatus, answer: str) -> None:
+def completed(ctx: Context, job: Job, attempt: Attempt) -> None:
     """One transaction: the events are applied and the attempt moves because of them."""
     with ctx.resources.store.write() as tx:
-        applied = events.apply(ctx, tx, job, attempt, f"asked: {answer}")
-        cause = f"the vendor said {answer}" + (
-            ", told by a webhook" if applied else ", asked by polling"
-        )
-        jobs.change_attempt(tx, attempt.id, after, SYSTEM, cause, ctx.resources.clock(), polls=0)
-        jobs.update_job(tx, job.id, reason="", next_step="")
+        _move(ctx, tx, job, attempt)
+        jobs.nothing_to_say(tx, job.id)
+
+
+def _done(ctx: Context, job: Job, attempt: Attempt, result: ParsedDocument) -> None:
+    """As completed, and in the same transaction done, as the result came with the answer."""
+    blob, kept = fetching.stored(ctx, attempt, result)
+    with ctx.resources.store.write() as tx:
+        _move(ctx, tx, job, attempt)
+        fetching.point_at(ctx, tx, job, attempt, blob, kept)
+
+
+def _move(ctx: Context, tx: Transaction, job: Job, attempt: Attempt) -> None:
+    applied = events.apply(ctx, tx, job, attempt, "asked: completed")
+    told_by = "told by a webhook" if applied else "asked by polling"
+    cause, now = f"the vendor said completed, {told_by}", ctx.resources.clock()
+    jobs.change_attempt(tx, attempt.id, AttemptStatus.FETCHING, SYSTEM, cause, now, polls=0)

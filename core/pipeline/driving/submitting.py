@@ -109,7 +109,7 @@ def _claim(
             webhook_secret=_signs_with(ctx, job, attempt),
             version=version,
         )
-        if jobs.job(tx, job.id).status is JobStatus.PARSE_QUEUED:
+        if jobs.locked(tx, job.id).status is JobStatus.PARSE_QUEUED:
             jobs.change_job(
                 tx, job.id, JobStatus.PARSING, SYSTEM, "first attempt begins", now, reason=""
             )
@@ -145,7 +145,7 @@ def record_taken(
             asked_at=now,
             polls=0,
         )
-        jobs.update_job(tx, attempt.job_id, reason="", next_step="")
+        jobs.nothing_to_say(tx, attempt.job_id)
     # after the commit: whoever records an event meanwhile looks for its job after theirs
     with ctx.resources.store.read() as tx:
         return deliveries.is_waiting(tx, taken.vendor_job_id)
