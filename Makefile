@@ -59,7 +59,7 @@ soak: setup ## long crash and load runs
 
 lock: setup ## pin every package anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-header --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate \
 	  --python-version 3.11 --upgrade --output-file requirements.lock
 	$(BIN)/uv pip compile tests/simulator/legacy.in --generate-hashes --no-header --no-annotate \
 	  --python-version 3.11 --upgrade $(addprefix --no-emit-package ,$(UNUSED)) --output-file tests/simulator/legacy.lock
