@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
 
@@ -142,7 +143,8 @@ def test_doctor_and_spend_speak_json() -> None:
     facts = json.loads(_run("doctor", "--json").stdout)
     assert {"Database", "Files", "LlamaParse"} <= {fact["topic"] for fact in facts}
     assert json.loads(_run("spend", "--json").stdout)["simulated"] is True
-    assert json.loads(_run("spend", "statement", "--json").stdout)["total_usd"] == "0"
+    statement = json.loads(_run("spend", "statement", "--json").stdout)
+    assert Decimal(statement["total_usd"]) == 0
     assert _run("spend", "statement", "--csv").stdout.startswith("month,money,item,")
     wrong = _run("spend", "statement", "--month", "May")
     assert (wrong.returncode, "Write it like 2026-11" in wrong.stderr) == (1, True)

@@ -198,6 +198,7 @@ def test_the_rule_replaces_stand_ins_once_llamaparse_is_back(
             mode="hybrid",
             health=quick,
             health_interval_s=1,
+            requests_per_minute=600,  # a probe each second would take every turn of sixty a minute
             max_retries=0,
         )
         console.routes.save(RoutePolicy(parse_again=True), ALICE, "real results, please")

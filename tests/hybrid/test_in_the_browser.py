@@ -52,6 +52,7 @@ def test_an_outage_from_the_switch_to_the_real_result(
             mode="real",
             health=quick,
             health_interval_s=1,
+            requests_per_minute=600,  # a probe each second would take every turn of sixty a minute
         )
         wait_until(lambda: console.health.trouble() != "")
         # the one of an earlier test in this process
