@@ -83,5 +83,5 @@ def _parse_and_replace(console: Console, switches: Switches, url: str, page: Pag
     wait_until(lambda: console.health.trouble() == "", within_s=60)
     page.get_by_text("Replace the stand-ins…").click()
     page.get_by_role("button", name=re.compile(r"Parse 1 page for \$0\.01")).click()
-    wait_until(lambda: not console.jobs.view(job.id).job.is_provisional)
+    wait_until(lambda: not console.jobs.view(job.id).job.is_provisional, within_s=100)
     expect(page.get_by_text("made by LlamaParse, agentic")).to_be_visible(timeout=15_000)
