@@ -17,7 +17,7 @@ from core.domain.money import BUILT_IN_PRICES
 from core.errors import StoreUnavailable
 from core.store import Store, balances, deliveries, engine, ledger, limits, recording
 from core.store.deliveries import Delivery
-from core.store.jobs import _plan_from_json, _plan_to_json
+from core.store.jobs.reading import plan_from_json, plan_to_json
 from core.store.tables import SettingRow, VisitRow
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -194,6 +194,6 @@ def test_a_plan_of_the_first_versions_is_still_read() -> None:
     """A job from before routes had reasons keeps its plan, stand-in and all."""
     attempt = {"engine": "local", "tier": "agentic", "target_pages": [], "credits": 0}
     old = {"reason": "No key.", "is_provisional": True, "attempts": [attempt]}
-    plan = _plan_from_json(old)
+    plan = plan_from_json(old)
     assert plan.is_provisional
-    assert _plan_from_json(_plan_to_json(plan)) == plan
+    assert plan_from_json(plan_to_json(plan)) == plan

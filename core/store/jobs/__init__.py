@@ -1,0 +1,72 @@
+"""Submissions, jobs, attempts and their timeline. Every change of state is one line of it."""
+
+from core.store.jobs.attempts import (
+    add_attempt,
+    attempt,
+    attempt_by_vendor_id,
+    attempts,
+    attempts_of,
+    change_attempt,
+    claim_intent,
+    locked_attempt,
+    stages,
+    update_attempt,
+)
+from core.store.jobs.changes import (
+    add_job,
+    change_job,
+    job,
+    locked,
+    nothing_to_say,
+    replan,
+    update_job,
+)
+from core.store.jobs.lists import (
+    Cause,
+    JobFilter,
+    causes,
+    count_by_status,
+    earlier_result,
+    jobs,
+    latest_runs,
+    oldest,
+    unfinished,
+)
+from core.store.jobs.submissions import add_submission, submission, submission_by_key, submissions
+from core.store.jobs.timeline import TimelineEntry, note, timeline
+
+__all__ = [
+    "Cause",
+    "JobFilter",
+    "TimelineEntry",
+    "add_attempt",
+    "add_job",
+    "add_submission",
+    "attempt",
+    "attempt_by_vendor_id",
+    "attempts",
+    "attempts_of",
+    "causes",
+    "change_attempt",
+    "change_job",
+    "claim_intent",
+    "count_by_status",
+    "earlier_result",
+    "job",
+    "jobs",
+    "latest_runs",
+    "locked",
+    "locked_attempt",
+    "note",
+    "nothing_to_say",
+    "oldest",
+    "replan",
+    "stages",
+    "submission",
+    "submission_by_key",
+    "submissions",
+    "timeline",
+    "unfinished",
+    "update_attempt",
+    "update_job",
+]
