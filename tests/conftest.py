@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2 as httpx
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
@@ -16,6 +15,7 @@ from core.domain.health import HealthPolicy
 from core.settings import Settings
 from core.simulator import SimulatorConfig
 from core.store import Store
+from tests.pristine import PristineFiles, PristineServer
 
 DATABASES = ("sqlite", "postgres")
 
@@ -36,10 +36,16 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Postgres server without installing one; its URL."""
+def pristine_files(tmp_path_factory: pytest.TempPathFactory) -> PristineFiles:
+    """An empty installation on SQLite, to be copied."""
+    return PristineFiles(tmp_path_factory.mktemp("pristine"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PristineServer]:
+    """A real Postgres server without installing one."""
     server = get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
+    yield PristineServer(server.get_uri())
     server.cleanup()
 
 
@@ -47,12 +53,21 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, once on SQLite and once on Postgres."""
     if request.param == "sqlite":
+        files: PristineFiles = request.getfixturevalue("pristine_files")
+        return files.copy(tmp_path / "test.sqlite")
+    server: PristineServer = request.getfixturevalue("postgres")
+    server.empty()
+    return server.url
+
+
+@pytest.fixture(params=DATABASES)
+def bare_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The database of a first start, without a table, once on SQLite and once on Postgres."""
+    if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.sqlite'}"
-    server: str = request.getfixturevalue("postgres")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS parsedeck CASCADE")
-        connection.execute("DROP SCHEMA IF EXISTS dbos CASCADE")
-    return server
+    server: PristineServer = request.getfixturevalue("postgres")
+    server.drop()
+    return server.url
 
 
 @pytest.fixture
@@ -84,7 +99,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def make_console(tmp_path: Path) -> Iterator[Callable[..., Console]]:
+def make_console(tmp_path: Path, pristine_files: PristineFiles) -> Iterator[Callable[..., Console]]:
     """Makes consoles on one data folder, and closes them."""
     made: list[Console] = []
 
@@ -95,7 +110,11 @@ def make_console(tmp_path: Path) -> Iterator[Callable[..., Console]]:
         health: HealthPolicy | None = None,
         **settings: object,
     ) -> Console:
-        values = {"data_dir": tmp_path / "data", **settings}
+        folder = tmp_path / "data"
+        values = {"data_dir": folder, **settings}
+        if not {"data_dir", "database_url"} & settings.keys() and not folder.exists():
+            folder.mkdir()
+            pristine_files.copy(folder / "parsedeck.sqlite")
         console = Console(Settings.load(values), simulator=simulator, health=health)
         made.append(console)
         if worker:

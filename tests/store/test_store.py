@@ -141,10 +141,10 @@ _OLD_ENTRIES = (
 )
 
 
-def test_money_of_an_older_version_is_carried_over(database_url: str) -> None:
+def test_money_of_an_older_version_is_carried_over(bare_database_url: str) -> None:
     """What was reserved and settled before still counts, in its window; a stored limit still holds."""
     late = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # the 25th in Berlin
-    older = _at_version(database_url, "0004")
+    older = _at_version(bare_database_url, "0004")
     with older.begin() as connection:
         connection.execute(text(_OLD_BALANCE))
         connection.execute(text(_OLD_ENTRIES.format(at="2026-11-24 23:30:00.000000+00:00")))
@@ -155,7 +155,7 @@ def test_money_of_an_older_version_is_carried_over(database_url: str) -> None:
             )
         )
     older.dispose()
-    opened = Store.open(database_url)
+    opened = Store.open(bare_database_url)
     first = Limit(Window.DAY, Unit.USD, 1)
     with opened.write() as tx:
         in_force = limits.in_force(tx, "real", [first], NOW)
