@@ -2,10 +2,8 @@
 
 import io
 import zipfile
-from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import partial
 
 import pytest
 
@@ -18,16 +16,9 @@ from core.errors import ConsoleError, NotAllowed, Overtaken
 from core.services.quotes import limit_shares
 from core.store import jobs, prices
 from tests.factories import ALICE, finished, submitted, wait_until
+from tests.money.office import DAILY, Maker
 
-Maker = Callable[..., Console]
-DAILY = ("all", Window.DAY, Unit.USD)
 HOURLY = ("all", Window.HOUR, Unit.SUBMITS)
-
-
-@pytest.fixture
-def make_console(make_console: Maker, database_url: str) -> Maker:
-    """Makes consoles on this test's database."""
-    return partial(make_console, database_url=database_url)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 
 import httpx2 as httpx
@@ -27,17 +26,11 @@ from core.store import Store, balances, jobs, ledger, queue
 from core.store.tables import AttemptRow
 from core.store.usage import UsageRecord
 from tests.factories import ALICE, wait_until
+from tests.money.office import Maker
 from tests.pipeline.vendor import Vendor, World, tell
 from tests.vendor import Switches, a_vendor, pages_that
 
-Maker = Callable[..., Console]
 DAY = date(2026, 11, 24)
-
-
-@pytest.fixture
-def make_console(make_console: Maker, database_url: str) -> Maker:
-    """Makes consoles on this test's database."""
-    return partial(make_console, database_url=database_url)
 
 
 @contextmanager
