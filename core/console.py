@@ -24,13 +24,14 @@ from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
 from core.engines.llamaparse import LiveFact, LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
-from core.engines.protocol import WebhookTarget
+from core.engines.protocol import ParseEngine, WebhookTarget
 from core.engines.registry import Engines
 from core.errors import ConsoleError, KeyMissing, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.handoff import HandOff
+from core.pipeline.observed import Observed
 from core.pipeline.pacing import StoredPace
 from core.pipeline.probing import PROBE_TIMEOUT_S, CardProbe, Prober, Probing, at_once, probe
 from core.pipeline.queue import JobQueue, workflow_database_url
@@ -263,7 +264,7 @@ class Console:
         resources = Resources(
             store=self.store,
             blobs=self.blobs,
-            engine_of=self.engines.of,
+            engine_of=self._engine_of,
             webhook_of=self._webhook_of,
             rules=self.rules,
             timeout_s=self.settings.timeout_s,
@@ -272,12 +273,11 @@ class Console:
             close_engines=self.engines.close,
             gate=self._gate,
             stands_in=self._stands_in,
-            paused=self.watch.paused,
             room=self._room,
             text_layer=self._text_layer,
             also_care=self._again().care,
         )
-        self.watch.start()
+        self.watches.start()
         allow_private = self.settings.downstream_private
         handoff = HandOff(self.store, self.seal, self.clock, allow_private=allow_private)
         self._worker = PipelineWorker(
@@ -372,8 +372,16 @@ class Console:
         return found
 
     def _gate(self, mode: Mode, engine: EngineName) -> str:
-        is_free = mode is Mode.MOCK or engine is EngineName.LOCAL
-        return "" if is_free else self.engines.lacks(engine) or self.watches.of(engine).gate()
+        if _is_let_through(mode, engine):
+            return ""
+        return self.engines.lacks(engine) or self.watches.of(engine).gate()
+
+    def _engine_of(self, mode: Mode, name: EngineName) -> ParseEngine:
+        """The engine for an attempt; whatever has a gate has its calls heard by the gate's breaker."""
+        engine = self.engines.of(mode, name)
+        if _is_let_through(mode, name):
+            return engine
+        return Observed(engine, self.watches.of(name), reports=self.engines.cards[name].reports)
 
     def _text_layer(self, job: Job) -> dict[int, str]:
         """For the quality receipt; a document that is not read here has none."""
@@ -453,7 +461,7 @@ class Console:
             self._prober.stop()
         if self._worker is not None:
             self._worker.stop()
-        self.watch.stop()
+        self.watches.stop()
         if self._mock is not None:
             self._mock.close()
         if self._door is not None:
@@ -485,6 +493,11 @@ class Console:
             return None
         first = self.settings.webhook_secrets[0].get_secret_value()
         return WebhookTarget(f"{self.settings.public_url}{WEBHOOK_PATH}", first)
+
+
+def _is_let_through(mode: Mode, engine: EngineName) -> bool:
+    """Simulated work has no breaker; nor has the local engine, whose failures are its documents'."""
+    return mode is Mode.MOCK or engine is EngineName.LOCAL
 
 
 class _Mock:

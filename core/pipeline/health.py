@@ -36,6 +36,8 @@ _USUAL_FOR = timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
 _DOUBT_S = 1.0
 _SOON_S = 5.0
+# enough to judge by: an engine without a pace may be called hundreds of times a second
+_RECENT = 500
 
 _Heard = tuple[str, str, float, float, datetime]
 """Operation, outcome, seconds, the pause that was asked for, when."""
@@ -61,7 +63,9 @@ class Watch:
     # -- what calls came to -----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to write down what is heard."""
+        """Begin to write down what is heard, if that has not begun."""
+        if self._writer is not None:
+            return
         self._writer = threading.Thread(target=self._write, name="health", daemon=True)
         self._writer.start()
 
@@ -131,7 +135,7 @@ class Watch:
         with self._store.write() as tx:
             breaker = self._locked(tx).breaker
             begin = outcomes[0].at - timedelta(seconds=self.policy.window_s)
-            recent = list(health.outcomes(tx, self.engine, begin))
+            recent = list(health.outcomes(tx, self.engine, begin, newest=_RECENT))
             for outcome in outcomes:
                 before = breaker
                 breaker = after(breaker, outcome, recent, self.policy)
@@ -176,7 +180,10 @@ class Watch:
 
     def trouble(self) -> str:
         """Why the engine cannot be used now, in words; empty when it can."""
-        known = self.look()
+        return self.words(self.look())
+
+    def words(self, known: EngineHealth) -> str:
+        """The same of a look that was taken."""
         return trouble(known.breaker, known.hold, self._clock(), self.policy)
 
     def room(self, at_most: int) -> int:

@@ -127,14 +127,18 @@ def add_outcomes(tx: Transaction, engine: str, found: Iterable[Outcome]) -> None
     tx.flush()
 
 
-def outcomes(tx: Transaction, engine: str, since: datetime) -> tuple[Outcome, ...]:
-    """What calls came to since then, oldest first."""
+def outcomes(
+    tx: Transaction, engine: str, since: datetime, *, newest: int | None = None
+) -> tuple[Outcome, ...]:
+    """What calls came to since then, oldest first; at most so many, the ``newest``."""
     query = (
         select(OutcomeRow)
         .where(OutcomeRow.engine == engine, col(OutcomeRow.at) >= since)
-        .order_by(col(OutcomeRow.at), col(OutcomeRow.id))
+        .order_by(col(OutcomeRow.at).desc(), col(OutcomeRow.id).desc())
+        .limit(newest)
     )
-    return tuple(Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query))
+    found = [Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query)]
+    return tuple(reversed(found))
 
 
 def newest_s(tx: Transaction, engine: str, operation: str, since: datetime) -> float | None:

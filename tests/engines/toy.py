@@ -18,12 +18,15 @@ _CREDITS = 2
 
 
 class Toy:
-    """Upper case, page by line, for two credits a page. ``is_well`` is what its probe goes by."""
+    """Upper case, page by line, for two credits a page.
+
+    ``is_well`` is what its probe goes by, ``takes_documents`` what its submit does.
+    """
 
     name = EngineName("toy")
 
     def __init__(self) -> None:
-        self.is_well = True
+        self.is_well = self.takes_documents = True
         self.probes = 0
 
     async def turn(self) -> float:
@@ -41,6 +44,8 @@ class Toy:
 
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Nothing is sent."""
+        if not self.takes_documents:
+            raise UpstreamError(UpstreamKind.SERVER, "The toy has had enough.")
         return _job(order.attempt_id)
 
     async def status(self, vendor_job_id: str) -> EngineJob:
