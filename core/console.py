@@ -71,6 +71,7 @@ from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
 from core.store import Store, documents, workers
+from core.store.clock import StoreClock
 from core.store.seal import Seal
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
@@ -100,9 +101,11 @@ class Console:
         simulator: SimulatorConfig | None = None,
         health: HealthPolicy | None = None,
     ) -> None:
-        """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used."""
+        """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used.
+
+        ``clock`` is this machine's; on Postgres all machines go by the database's.
+        """
         self.settings = settings
-        self.clock = clock
         self.metrics = Metrics()
         self._simulator_config = simulator or SimulatorConfig()
         self._mock: _Mock | None = None
@@ -122,6 +125,9 @@ class Console:
             ) from error
         url = settings.database_url or f"sqlite:///{settings.data_dir / 'parsedeck.sqlite'}"
         self.store = Store.open(url)
+        self._store_clock = StoreClock(self.store, clock)
+        self._store_clock.compare()
+        self.clock: Clock = self._store_clock
         keys = [key.get_secret_value() for key in settings.downstream_keys]
         self.seal = Seal(keys, settings.data_dir)
         self._workflow_url = workflow_database_url(url)
@@ -143,7 +149,7 @@ class Console:
             self.store, self.seal, allow_private=settings.downstream_private, clock=clock
         )
         self.downstreams.seal_anew()
-        self.presence = Presence(self.store, is_alive, clock)
+        self.presence = Presence(self.store, is_alive, clock, self._store_clock.compare)
         self.setup = Setup(
             self.store,
             settings,
@@ -155,6 +161,7 @@ class Console:
             SigningSecret("generated for MOCK", self._mock_secret).fingerprint,
             self.presence.known,
             self.downstreams.shut,
+            lambda: self._store_clock.ahead,
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
@@ -270,6 +277,7 @@ class Console:
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
+            compare_clocks=self._store_clock.compare,
             close_engines=self.engines.close,
             gate=self._gate,
             stands_in=self._stands_in,
@@ -332,6 +340,7 @@ class Console:
             simulated=is_mock,
             timeout_s=settings.timeout_s,
             max_retries=settings.max_retries,
+            clock=self.clock,
             pace=None if is_mock else StoredPace(self.store, key, self._per_minute),
             on_call=heard,
             # the simulator has an organization of its own
@@ -353,7 +362,9 @@ class Console:
     def _probed(self, timeout_s: float) -> LlamaParseEngine:
         key = self.settings.api_key or SecretStr("")
         # its turn is taken before, so that waiting for it is not taken for a slow answer
-        return LlamaParseEngine(self.settings.base_url, key, timeout_s=timeout_s, max_retries=0)
+        return LlamaParseEngine(
+            self.settings.base_url, key, timeout_s=timeout_s, max_retries=0, clock=self.clock
+        )
 
     def _ask_now(self) -> Reach:
         """A probe that a person asked for; beside the pace, for they wait for it."""
@@ -514,6 +525,7 @@ class _Mock:
             folder,
             read,
             page_image=console.local.page_image,
+            clock=console.clock,
         )
         self.simulator = Served(look_alike)
 

@@ -36,6 +36,7 @@ _USUAL_FOR = timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
 _DOUBT_S = 1.0
 _SOON_S = 5.0
+_CLOCKS_DIFFER_BY = timedelta(seconds=5)
 # enough to judge by: an engine without a pace may be called hundreds of times a second
 _RECENT = 500
 
@@ -224,10 +225,12 @@ class Watch:
         now = self._clock()
         with self._store.read() as tx:
             known = health.find(tx, self.engine)
-        if known is not None and known.next_probe_at is not None and now < known.next_probe_at:
+        if known is not None and not _is_due(known.next_probe_at, now, interval_s):
             return False
         with self._store.write() as tx:
             known = self._locked(tx)
+            if not _is_due(known.next_probe_at, now, interval_s):
+                return False
             breaker = as_of(known.breaker, now, self.policy)
             pause_s = interval_s
             if breaker.state is BreakerState.HALF_OPEN:
@@ -236,7 +239,8 @@ class Watch:
             if breaker.state is BreakerState.OPEN and breaker.until is not None:
                 # its trials begin with the probe
                 until = min(until, max(breaker.until, now + timedelta(seconds=1)))
-            return health.claim_probe(tx, self.engine, who, now, until)
+            health.claim_probe(tx, self.engine, who, until)
+        return True
 
     def _locked(self, tx: Transaction) -> EngineHealth:
         return health.lock(tx, self.engine, self._rebuilt(tx, self._clock()))
@@ -271,3 +275,10 @@ class Watch:
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
             health.tidy(tx, now - _KEPT)
             self._tidied_at = now
+
+
+def _is_due(next_probe_at: datetime | None, now: datetime, interval_s: float) -> bool:
+    """Whether somebody should probe: also where the next one was planned further away than it can be."""
+    if next_probe_at is None:
+        return True
+    return not now < next_probe_at <= now + timedelta(seconds=interval_s) + _CLOCKS_DIFFER_BY

@@ -190,6 +190,7 @@ class PipelineWorker:
 
     def care(self) -> None:
         """One round: heartbeat, dead processes, jobs without a workflow, events not applied, bills."""
+        self._r.compare_clocks()
         now = self._r.clock()
         with self._r.store.write() as tx:
             workers.beat(tx, self.executor_id, now)
@@ -402,8 +403,11 @@ def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:
 
 
 def is_alive(worker: workers.Worker, now: datetime) -> bool:
-    """Whether a process was heard of lately, and, of one on this machine, whether it is still there."""
-    if now - worker.heartbeat_at > DEAD_AFTER:
+    """Whether a process was heard of lately, and, of one on this machine, whether it is still there.
+
+    A heartbeat from well ahead of now is no better than an old one: it was noted by a wrong clock.
+    """
+    if abs(now - worker.heartbeat_at) > DEAD_AFTER:
         return False
     if worker.host != socket.gethostname():
         return True

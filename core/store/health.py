@@ -92,19 +92,17 @@ def set_hold(tx: Transaction, engine: str, hold: Hold | None) -> None:
         tx.flush()
 
 
-def claim_probe(tx: Transaction, engine: str, who: str, now: datetime, until: datetime) -> bool:
-    """Take the probe that is due now, if it is; nobody else probes before ``until``.
+def claim_probe(tx: Transaction, engine: str, who: str, until: datetime) -> None:
+    """Take the probe that is due; nobody else probes before ``until``.
 
-    The engine must be locked: so there is one prober, however many processes there are.
+    The engine must be locked, and the probe due: so there is one prober, however many processes there are.
     """
     row = tx.get(HealthRow, engine)
-    if row is None or (row.next_probe_at is not None and now < row.next_probe_at):
-        return False
-    row.next_probe_at = until
-    row.prober = who
-    tx.add(row)
-    tx.flush()
-    return True
+    if row is not None:
+        row.next_probe_at = until
+        row.prober = who
+        tx.add(row)
+        tx.flush()
 
 
 def hasten_probe(tx: Transaction, engine: str, at: datetime) -> None:

@@ -43,10 +43,11 @@ def start(tx: Transaction, worker: Worker) -> None:
 
 
 def beat(tx: Transaction, executor_id: str, now: datetime) -> None:
-    """The process is alive."""
+    """The process is alive, also one that was thought dead because it was not heard of for a while."""
     row = tx.get(WorkerRow, executor_id)
     if row is not None:
         row.heartbeat_at = now
+        row.stopped_at = None
         tx.add(row)
 
 

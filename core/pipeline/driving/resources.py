@@ -43,6 +43,8 @@ class Resources:
     timeout_s: float
     concurrency: int
     clock: Clock
+    compare_clocks: Callable[[], object] = field(default=lambda: None)
+    """Puts the clock right, in case this machine's was set; before each round of the care."""
     close_engines: Callable[[], Any] = field(default=lambda: None)
     gate: Callable[[Mode, EngineName], str] = field(default=lambda _mode, _engine: "")
     """May a document be sent now: empty, or why not."""
