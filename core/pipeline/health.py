@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from core.clock import Clock
+from core.clock import Clock, is_recent
 from core.domain.documents import EngineName
 from core.domain.health import (
     Breaker,
@@ -32,7 +32,8 @@ __all__ = ["Watch"]
 _BREAKER = "system:breaker"
 _KEPT = timedelta(days=7)
 _HISTORY = timedelta(hours=24)
-_USUAL_FOR = timedelta(minutes=1)
+# a day's median changes slowly, and takes long to find among a day's calls; one that is missing is new
+_USUAL_FOR, _MISSING_FOR = timedelta(minutes=10), timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
 _DOUBT_S = 1.0
 _SOON_S = 5.0
@@ -264,7 +265,8 @@ class Watch:
 
     def _usual_now(self) -> dict[str, float]:
         now = self._clock()
-        if self._usual_at is None or now - self._usual_at >= _USUAL_FOR:
+        span = _USUAL_FOR if self._usual else _MISSING_FOR
+        if self._usual_at is None or not is_recent(self._usual_at, now, span):
             with self._store.read() as tx:
                 self._usual = availability.usual(tx, self.engine, now - _HISTORY)
             self._usual_at = now
@@ -272,7 +274,7 @@ class Watch:
 
     def _tidy(self, tx: Transaction) -> None:
         now = self._clock()
-        if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
+        if self._tidied_at is None or not is_recent(self._tidied_at, now, _TIDY_EVERY):
             health.tidy(tx, now - _KEPT)
             self._tidied_at = now
 

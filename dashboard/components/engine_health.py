@@ -16,7 +16,7 @@ from dashboard.components import breaker_words, health_charts, times
 from dashboard.components.columns import right
 from dashboard.wording import duration, money, plain
 
-__all__ = ["show"]
+__all__ = ["show", "show_cost", "show_record"]
 
 _HOLDS = {
     "15 minutes": timedelta(minutes=15),
@@ -34,7 +34,7 @@ _WORDS = {
 
 
 def show(console: Console, actor: Actor) -> None:
-    """LlamaParse as far as it is known; then the engine on this machine."""
+    """LlamaParse as far as it is known: state, availability, latency."""
     st.subheader("LlamaParse", anchor=False)
     if console.settings.api_key is None:
         st.info(
@@ -48,8 +48,6 @@ def show(console: Console, actor: Actor) -> None:
     st.plotly_chart(health_charts.availability(day), key="strip", config={"displayModeBar": False})
     st.caption(health_charts.summary(day))
     _latency(console)
-    _cost(console)
-    _record(console)
 
 
 def _state(console: Console, state: EngineState, actor: Actor) -> None:
@@ -109,8 +107,10 @@ def _latency(console: Console) -> None:
         st.caption("No answered calls in this time.")
 
 
-def _cost(console: Console) -> None:
+def show_cost(console: Console) -> None:
     """What it cost that it did not always answer, as far as money tells."""
+    if console.settings.api_key is None:
+        return
     cost = console.outage_costs.lately()
     st.markdown(f"**What its failures cost**, last {cost.days} days")
     with st.container(horizontal=True, key="health-cost"):
@@ -138,7 +138,10 @@ def _cost(console: Console) -> None:
         )
 
 
-def _record(console: Console) -> None:
+def show_record(console: Console) -> None:
+    """Its last failures and every change."""
+    if console.settings.api_key is None:
+        return
     failures, changes = console.health.failures(), console.health.changes()
     with st.expander(f"Last failures ({len(failures)})", key="failures"):
         if failures:

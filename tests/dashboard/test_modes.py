@@ -229,6 +229,24 @@ def test_periods_that_are_over_are_summed_once(make_console: Callable[..., Conso
     assert sum(period.failed for period in after) == 1
 
 
+def test_the_last_failures_of_a_day_are_found_where_they_are(
+    make_console: Callable[..., Console],
+) -> None:
+    """Newest first and as many as asked for, however many good calls lie between them."""
+    console, now = make_console(), NOW + timedelta(hours=12)
+    seen = Health(console.store, console.watch, None, lambda: now)
+    signals = {1: Signal.SLOW, 2: Signal.FAILED, 400: Signal.KEY, 1300: Signal.QUOTA}
+    with console.store.write() as tx:
+        calls = [
+            Outcome(now - timedelta(minutes=n), "status", signals.get(n, Signal.OK), 0.1)
+            for n in range(1435)
+        ]
+        health.add_outcomes(tx, "llamaparse", calls)
+    found = [one.signal for one in seen.failures()]
+    assert found == [Signal.SLOW, Signal.FAILED, Signal.KEY, Signal.QUOTA]
+    assert [one.signal for one in seen.failures(limit=3)] == found[:3]
+
+
 @pytest.mark.parametrize(
     ("name", "open_s", "words"),
     [

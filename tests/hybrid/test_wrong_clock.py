@@ -114,18 +114,6 @@ def test_what_a_process_with_a_wrong_clock_left_is_taken_over(
     wait_until(lambda: "exe-gone" not in _running(console.store))
 
 
-def test_a_process_that_was_thought_dead_and_beats_again_is_alive(store: Store) -> None:
-    """After a long sleep its work was taken over; what it takes up from now on must be seen as its own."""
-    now = utc_now()
-    with store.write() as tx:
-        workers.start(tx, workers.Worker("exe-asleep", "elsewhere", 1, now, now))
-        workers.stop(tx, "exe-asleep", now)
-    assert not _running(store)
-    with store.write() as tx:
-        workers.beat(tx, "exe-asleep", now)
-    assert _running(store) == {"exe-asleep"}
-
-
 def test_turns_taken_by_a_clock_that_was_an_hour_ahead_are_not_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
