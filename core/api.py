@@ -96,6 +96,12 @@ def _metrics(console: Console) -> Response:
         }
     )
     console.metrics.set_alerts(console.alerts.counts())
+    console.metrics.set_engines(
+        {
+            state.card.name: "held" if state.health.hold else state.health.breaker.state.value
+            for state in console.engines_view.states()
+        }
+    )
     return Response(console.metrics.text(), media_type="text/plain; version=0.0.4")
 
 

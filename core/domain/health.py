@@ -82,6 +82,7 @@ _AT_ONCE = {
     Signal.QUOTA: (OpenReason.QUOTA, "{} has no credits left for this key (402)."),
     Signal.ADDRESS: (OpenReason.ADDRESS, "The address of {} leads to the simulator."),
 }
+_CLOCKS_DIFFER_BY = timedelta(minutes=1)
 _STALLED = frozenset(reason for reason, _words in _AT_ONCE.values())
 # How long the others take goes with the document.
 _TIMED = frozenset({"probe", "status", "list", "versions"})
@@ -162,12 +163,17 @@ def signal_of(
 
 
 def as_of(breaker: Breaker, now: datetime, policy: HealthPolicy) -> Breaker:
-    """The breaker at this moment: an open one lets trials through once its time is over."""
-    if breaker.state is BreakerState.OPEN and breaker.until is not None and now >= breaker.until:
-        return replace(
-            breaker, state=BreakerState.HALF_OPEN, since=breaker.until, granted=0, passed=0
-        )
-    is_lost = breaker.granted_at is not None and now - breaker.granted_at >= timedelta(
+    """The breaker at this moment: an open one lets trials through once its time is over.
+
+    One that opened in what is still to come was written by a wrong clock: nobody waits for its time.
+    """
+    if breaker.state is BreakerState.OPEN and breaker.until is not None:
+        is_ahead = breaker.since is not None and breaker.since - now > _CLOCKS_DIFFER_BY
+        if now >= breaker.until or is_ahead:
+            since = min(now, breaker.until)
+            return replace(breaker, state=BreakerState.HALF_OPEN, since=since, granted=0, passed=0)
+    # however far away: a grant in what is still to come is no better than an old one
+    is_lost = breaker.granted_at is not None and abs(now - breaker.granted_at) >= timedelta(
         seconds=policy.trial_s
     )
     if breaker.state is BreakerState.HALF_OPEN and is_lost:

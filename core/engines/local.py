@@ -5,13 +5,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from core.domain.documents import (
     Document,
@@ -21,10 +19,10 @@ from core.domain.documents import (
     ParsedPage,
     parse_page_ranges,
 )
-from core.domain.money import Tier
 from core.engines import reading
+from core.engines.in_process import InProcess
 from core.engines.office import declared_pages
-from core.engines.protocol import EngineJob, EngineStatus, Keep, ParseOrder
+from core.engines.protocol import ParseOrder
 from core.engines.readers import Broken, Readers, TooSlow
 from core.engines.reading import Purpose, ReadPage
 from core.engines.registry import EngineCard
@@ -35,7 +33,6 @@ from core.samples import pdf_of_text
 
 __all__ = ["LocalEngine"]
 
-T = TypeVar("T")
 
 _R = RefusalReason
 _OFFICE_PREFIXES = (
@@ -48,10 +45,11 @@ _PICTURE_S = 30.0
 _TESSDATA = ("/usr/share/tesseract-ocr", "/usr/share/tessdata", "/usr/local/share/tessdata")
 
 
-class LocalEngine:
+class LocalEngine(InProcess):
     """Parses on this machine, for free. Thread-safe; starts its workers when first needed."""
 
     name = EngineName.LOCAL
+    credits = 0
 
     def __init__(
         self, *, workers: int = 2, deadline_s: float = 120, max_bytes: int = 512 * 1024 * 1024
@@ -167,32 +165,6 @@ class LocalEngine:
 
     # -- ParseEngine ------------------------------------------------------------------------------
 
-    async def turn(self) -> float:
-        """Nobody has to wait for a turn here."""
-        return 0.0
-
-    def known_version(self, tier: Tier) -> str:
-        """There is one version of it, the one that is installed."""
-        del tier
-        return ""
-
-    async def ask_version(self, tier: Tier) -> str:
-        """Never necessary."""
-        return self.known_version(tier)
-
-    async def submit(self, order: ParseOrder) -> EngineJob:
-        """Nothing is sent anywhere: the work is done when the result is fetched."""
-        return _job(order.attempt_id)
-
-    async def status(self, vendor_job_id: str) -> EngineJob:
-        """Always ready."""
-        return _job(vendor_job_id.removeprefix("local-"))
-
-    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
-        """Always ready; the work is done when the result is fetched."""
-        del order
-        return await self.status(vendor_job_id)
-
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """Parse now. Raises ``DocumentRefused``."""
         del vendor_job_id
@@ -204,27 +176,6 @@ class LocalEngine:
             )
         with order.content.as_file() as path:
             return await self.read(path, order.name, order.target_pages)
-
-    async def pictures(
-        self, vendor_job_id: str, order: ParseOrder, keep: Keep[T]
-    ) -> Mapping[int, T]:
-        """None: pages of PDFs are drawn when somebody looks at them, others not at all."""
-        del vendor_job_id, order, keep
-        return {}
-
-    async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
-        """The job of this attempt: it exists by definition."""
-        del since
-        return _job(attempt_id)
-
-    async def cancel(self, vendor_job_id: str) -> EngineJob:
-        """Stopped before it began."""
-        return replace(await self.status(vendor_job_id), status=EngineStatus.CANCELLED)
-
-    async def billed(self, vendor_job_id: str) -> int:
-        """Nothing, ever."""
-        del vendor_job_id
-        return 0
 
     def close_workers(self) -> None:
         """End the workers. Must be called before the interpreter exits."""
@@ -372,12 +323,6 @@ def _page_profile(page: ReadPage) -> PageProfile:
         reasons=(*(tuple(facts.reasons) if facts else ()), *layout),
         columns=facts.layout.column_count if facts and facts.layout else None,
         figure_share=round(facts.layout.figure_coverage, 3) if facts and facts.layout else None,
-    )
-
-
-def _job(attempt_id: str) -> EngineJob:
-    return EngineJob(
-        f"local-{attempt_id}", EngineStatus.COMPLETED, attempt_id=attempt_id, credits=0
     )
 
 

@@ -21,7 +21,8 @@ class EngineCard:
 
     ``lacks`` says what is missing to read a media type, empty when nothing is. No ``tiers`` means that it has only one way to read.
     ``languages`` is for people. ``credits`` is the cost of so many pages at a tier. ``probe`` is a
-    cheap look that answers seconds or raises ``ConsoleError``.
+    cheap look that answers seconds or raises ``ConsoleError``. ``reports`` says that it tells its
+    breaker of every call by itself; of the others the pipeline tells.
     """
 
     name: EngineName
@@ -32,6 +33,7 @@ class EngineCard:
     languages: str
     credits: Callable[[Price, Tier, int], int]
     probe: Callable[[], Awaitable[float]]
+    reports: bool = False
 
     def takes(self, media_type: str) -> bool:
         """Whether it reads documents of this type."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from core.clock import Clock
+from core.clock import Clock, is_recent
 from core.domain.documents import EngineName
 from core.domain.health import (
     Breaker,
@@ -32,10 +32,14 @@ __all__ = ["Watch"]
 _BREAKER = "system:breaker"
 _KEPT = timedelta(days=7)
 _HISTORY = timedelta(hours=24)
-_USUAL_FOR = timedelta(minutes=1)
+# a day's median changes slowly, and takes long to find among a day's calls; one that is missing is new
+_USUAL_FOR, _MISSING_FOR = timedelta(minutes=10), timedelta(minutes=1)
 _TIDY_EVERY = timedelta(hours=1)
 _DOUBT_S = 1.0
 _SOON_S = 5.0
+_CLOCKS_DIFFER_BY = timedelta(seconds=5)
+# enough to judge by: an engine without a pace may be called hundreds of times a second
+_RECENT = 500
 
 _Heard = tuple[str, str, float, float, datetime]
 """Operation, outcome, seconds, the pause that was asked for, when."""
@@ -61,7 +65,9 @@ class Watch:
     # -- what calls came to -----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to write down what is heard."""
+        """Begin to write down what is heard, if that has not begun."""
+        if self._writer is not None:
+            return
         self._writer = threading.Thread(target=self._write, name="health", daemon=True)
         self._writer.start()
 
@@ -131,7 +137,7 @@ class Watch:
         with self._store.write() as tx:
             breaker = self._locked(tx).breaker
             begin = outcomes[0].at - timedelta(seconds=self.policy.window_s)
-            recent = list(health.outcomes(tx, self.engine, begin))
+            recent = list(health.outcomes(tx, self.engine, begin, newest=_RECENT))
             for outcome in outcomes:
                 before = breaker
                 breaker = after(breaker, outcome, recent, self.policy)
@@ -176,7 +182,10 @@ class Watch:
 
     def trouble(self) -> str:
         """Why the engine cannot be used now, in words; empty when it can."""
-        known = self.look()
+        return self.words(self.look())
+
+    def words(self, known: EngineHealth) -> str:
+        """The same of a look that was taken."""
         return trouble(known.breaker, known.hold, self._clock(), self.policy)
 
     def room(self, at_most: int) -> int:
@@ -217,10 +226,12 @@ class Watch:
         now = self._clock()
         with self._store.read() as tx:
             known = health.find(tx, self.engine)
-        if known is not None and known.next_probe_at is not None and now < known.next_probe_at:
+        if known is not None and not _is_due(known.next_probe_at, now, interval_s):
             return False
         with self._store.write() as tx:
             known = self._locked(tx)
+            if not _is_due(known.next_probe_at, now, interval_s):
+                return False
             breaker = as_of(known.breaker, now, self.policy)
             pause_s = interval_s
             if breaker.state is BreakerState.HALF_OPEN:
@@ -229,7 +240,8 @@ class Watch:
             if breaker.state is BreakerState.OPEN and breaker.until is not None:
                 # its trials begin with the probe
                 until = min(until, max(breaker.until, now + timedelta(seconds=1)))
-            return health.claim_probe(tx, self.engine, who, now, until)
+            health.claim_probe(tx, self.engine, who, until)
+        return True
 
     def _locked(self, tx: Transaction) -> EngineHealth:
         return health.lock(tx, self.engine, self._rebuilt(tx, self._clock()))
@@ -253,7 +265,8 @@ class Watch:
 
     def _usual_now(self) -> dict[str, float]:
         now = self._clock()
-        if self._usual_at is None or now - self._usual_at >= _USUAL_FOR:
+        span = _USUAL_FOR if self._usual else _MISSING_FOR
+        if self._usual_at is None or not is_recent(self._usual_at, now, span):
             with self._store.read() as tx:
                 self._usual = availability.usual(tx, self.engine, now - _HISTORY)
             self._usual_at = now
@@ -261,6 +274,13 @@ class Watch:
 
     def _tidy(self, tx: Transaction) -> None:
         now = self._clock()
-        if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
+        if self._tidied_at is None or not is_recent(self._tidied_at, now, _TIDY_EVERY):
             health.tidy(tx, now - _KEPT)
             self._tidied_at = now
+
+
+def _is_due(next_probe_at: datetime | None, now: datetime, interval_s: float) -> bool:
+    """Whether somebody should probe: also where the next one was planned further away than it can be."""
+    if next_probe_at is None:
+        return True
+    return not now < next_probe_at <= now + timedelta(seconds=interval_s) + _CLOCKS_DIFFER_BY

@@ -1,5 +1,6 @@
 """The breakers of all engines, one per name, made when first needed."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,10 +24,29 @@ class Watches:
         self._title = title
         self._clock = clock
         self._made: dict[EngineName, Watch] = {}
+        self._lock = threading.Lock()
+        self._is_started = False
 
     def of(self, name: EngineName) -> Watch:
         """The watch of an engine; all share its state through the database."""
-        if name not in self._made:
-            policy = replace(self._policy, title=self._title(name))
-            self._made.setdefault(name, Watch(self._store, name, policy, self._clock))
-        return self._made[name]
+        with self._lock:
+            if name not in self._made:
+                policy = replace(self._policy, title=self._title(name))
+                self._made[name] = Watch(self._store, name, policy, self._clock)
+                if self._is_started:
+                    self._made[name].start()
+            return self._made[name]
+
+    def start(self) -> None:
+        """Begin to write down what is heard, also by those that are made later."""
+        with self._lock:
+            self._is_started = True
+            for watch in self._made.values():
+                watch.start()
+
+    def stop(self) -> None:
+        """Write what was heard and end."""
+        with self._lock:
+            self._is_started = False
+            for watch in self._made.values():
+                watch.stop()

@@ -1,8 +1,9 @@
 """Taking back what was not sent yet: its reservation is given back at once."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from core.domain.jobs import Actor, AttemptStatus, Job
+from core.domain.jobs import Actor, Attempt, AttemptStatus, Job
 from core.store import Transaction, jobs, ledger
 
 __all__ = ["is_unsent", "withdraw"]
@@ -10,9 +11,9 @@ __all__ = ["is_unsent", "withdraw"]
 _UNSENT = {AttemptStatus.PLANNED, AttemptStatus.RESERVED}
 
 
-def is_unsent(tx: Transaction, job: Job) -> bool:
+def is_unsent(job: Job, attempts: Iterable[Attempt]) -> bool:
     """Whether nothing of the job's present generation was handed to any engine."""
-    return all(a.status in _UNSENT for a in jobs.attempts(tx, job.id, job.generation))
+    return all(a.status in _UNSENT for a in attempts if a.generation == job.generation)
 
 
 def withdraw(

@@ -34,6 +34,7 @@ _TRIES = 20
 _ABANDONED_EVERY = timedelta(seconds=10)
 _SWEEP_EVERY, _SUM_EVERY = timedelta(minutes=1), timedelta(hours=1)
 _UNHEARD_SINCE = timedelta(hours=3)
+_RELEASED_AT_ONCE = 1000
 _BILLS_AT_ONCE, _BILL_WITHIN_S = 10, 5.0
 _SOONEST, _RAREST = timedelta(seconds=5), timedelta(hours=1)
 
@@ -190,6 +191,7 @@ class PipelineWorker:
 
     def care(self) -> None:
         """One round: heartbeat, dead processes, jobs without a workflow, events not applied, bills."""
+        self._r.compare_clocks()
         now = self._r.clock()
         with self._r.store.write() as tx:
             workers.beat(tx, self.executor_id, now)
@@ -280,17 +282,15 @@ class PipelineWorker:
 
     def _release_for_vendor(self, now: datetime) -> None:
         """Jobs that wait for LlamaParse: a few at a time, so that its first minute is no stampede."""
+        room = self._r.room(_RELEASED_AT_ONCE)
+        if room <= 0:
+            return
         with self._r.store.read() as tx:
-            held = [
-                job
-                for job in jobs.unfinished(tx, [JobStatus.HELD], hold="vendor")
-                # a simulated job waits for a person, and takes nobody's place
-                if job.mode is not Mode.MOCK
-            ]
-        for job in held[: self._r.room(len(held)) if held else 0]:
+            held = queue.for_vendor(tx, room)
+        for job_id in held:
             with self._r.store.write() as tx:
-                queue.lock_attempts(tx, [job.id])
-                fresh = jobs.job(tx, job.id)
+                queue.lock_attempts(tx, [job_id])
+                fresh = jobs.job(tx, job_id)
                 if fresh.status is not JobStatus.HELD or fresh.mode is Mode.MOCK:
                     continue
                 released = admit(tx, fresh, self._rules(), SYSTEM, now)
@@ -298,8 +298,8 @@ class PipelineWorker:
                     continue
                 # its first workflow has ended; this id follows from it, whoever else sees the same
                 restarted = f"{fresh.workflow_id}+"
-                jobs.update_job(tx, job.id, workflow_id=restarted)
-            self._queue.enqueue(restarted, job.id, job.generation)
+                jobs.update_job(tx, job_id, workflow_id=restarted)
+            self._queue.enqueue(restarted, job_id, fresh.generation)
 
     def _remind(self, now: datetime) -> None:
         """Events that nobody applied: wake their workflow, or write down that they change nothing."""
@@ -402,8 +402,11 @@ def has_live_worker(known: tuple[workers.Worker, ...], now: datetime) -> bool:
 
 
 def is_alive(worker: workers.Worker, now: datetime) -> bool:
-    """Whether a process was heard of lately, and, of one on this machine, whether it is still there."""
-    if now - worker.heartbeat_at > DEAD_AFTER:
+    """Whether a process was heard of lately, and, of one on this machine, whether it is still there.
+
+    A heartbeat from well ahead of now is no better than an old one: it was noted by a wrong clock.
+    """
+    if abs(now - worker.heartbeat_at) > DEAD_AFTER:
         return False
     if worker.host != socket.gethostname():
         return True

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.domain.documents import Document
+from core.domain.documents import Document, EngineName
 from core.domain.routing import OtherEngine
 from core.engines.registry import EngineCard, Engines
 from core.pipeline.watches import Watches
@@ -13,10 +13,16 @@ __all__ = ["EngineState", "EnginesView"]
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """An engine's card and its health; ``probed_s`` is how long its newest probe took, if it answered."""
+    """An engine's card and its health.
+
+    ``trouble`` says why it cannot be used now, empty when it can; ``trials`` is how many tries must go
+    well before it is used again; ``probed_s`` is how long its newest probe took, if it answered.
+    """
 
     card: EngineCard
     health: EngineHealth
+    trouble: str
+    trials: int
     probed_s: float | None
 
 
@@ -29,11 +35,19 @@ class EnginesView:
 
     def states(self) -> tuple[EngineState, ...]:
         """All engines in the order of their registration."""
-        found = []
-        for name, card in self._engines.cards.items():
-            watch = self._watches.of(name)
-            found.append(EngineState(card, watch.look(), watch.newest_probe_s()))
-        return tuple(found)
+        return tuple(self.state(name) for name in self._engines.cards)
+
+    def state(self, name: EngineName) -> EngineState:
+        """One engine that is registered."""
+        watch = self._watches.of(name)
+        known = watch.look()
+        return EngineState(
+            self._engines.cards[name],
+            known,
+            watch.words(known),
+            watch.policy.trials,
+            watch.newest_probe_s(),
+        )
 
     def others(self, document: Document) -> tuple[OtherEngine, ...]:
         """The engines beside LlamaParse and the local one, as a plan for this document needs them."""

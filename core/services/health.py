@@ -8,10 +8,10 @@ from enum import StrEnum
 from core.clock import Clock
 from core.domain.availability import Period
 from core.domain.health import Hold, Outcome
-from core.domain.jobs import Actor, JobStatus
+from core.domain.jobs import Actor
 from core.errors import NotAllowed
 from core.pipeline.health import Watch
-from core.store import Store, availability, health, jobs
+from core.store import Store, availability, health, queue
 from core.store.health import EngineHealth, HealthChange
 
 __all__ = ["Health", "Reach", "Span"]
@@ -88,9 +88,19 @@ class Health:
 
     def failures(self, *, limit: int = 8) -> tuple[Outcome, ...]:
         """The newest calls of the last day that spoke against the engine, newest first."""
+        # the periods tell where they are: among a day's good calls a few bad ones are long looked for
+        bad = [p for p in self.series(Span.DAY) if p.failed or p.slow]
+        _long, width = _SPANS[Span.DAY]
+        found: list[Outcome] = []
         with self._store.read() as tx:
-            since = self._clock() - timedelta(hours=24)
-            return availability.failures(tx, self._watch.engine, since, limit)
+            for period in reversed(bad):
+                if (left := limit - len(found)) <= 0:
+                    break
+                end = period.start + width
+                found += availability.failures(
+                    tx, self._watch.engine, period.start, end, limit=left
+                )
+        return tuple(found)
 
     def changes(self, *, limit: int = 10) -> tuple[HealthChange, ...]:
         """What changed, by whom and why, newest first."""
@@ -100,7 +110,7 @@ class Health:
     def waiting(self) -> int:
         """How many jobs wait for LlamaParse."""
         with self._store.read() as tx:
-            return len(jobs.unfinished(tx, [JobStatus.HELD], hold="vendor"))
+            return queue.count_for_vendor(tx)
 
     def hold(self, span: timedelta, actor: Actor, reason: str) -> None:
         """Send nothing to LlamaParse for so long. Raises ``NotAllowed`` without a reason."""

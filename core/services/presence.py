@@ -25,12 +25,14 @@ class Presence:
         store: Store,
         is_alive: Callable[[Worker, datetime], bool],
         clock: Clock,
+        compare_clocks: Callable[[], object] = lambda: None,
         *,
         every_s: float = _EVERY_S,
     ) -> None:
         self._store = store
         self._is_alive = is_alive
         self._clock = clock
+        self._compare_clocks = compare_clocks
         self._every_s = every_s
         self._id = new_id("api")
         self._stopping = threading.Event()
@@ -70,6 +72,7 @@ class Presence:
     def _beat(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
+                self._compare_clocks()
                 with self._store.write_lightly() as tx:
                     workers.beat(tx, self._id, self._clock())
             except StoreUnavailable as error:

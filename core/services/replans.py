@@ -90,21 +90,26 @@ class Replans:
         """
         price, policy, trouble = self._price(), self._policy(), self._trouble()
         with self._store.read() as tx:
+            # what is parsed again keeps the engine that a person chose
             waiting = [
                 job
                 for job in jobs.unfinished(tx, _WAITING)
-                # what is parsed again keeps the engine that a person chose
-                if job.mode is not mode and not job.result_blob and is_unsent(tx, job)
-                # and what is known by its address alone goes to LlamaParse or nowhere
-                if not _is_link(tx, job)
+                if job.mode is not mode and not job.result_blob
             ]
-            planned = [(job, self._plan(tx, job, mode, price, policy, trouble)) for job in waiting]
+            tried = jobs.attempts_of(tx, [job.id for job in waiting])
+            known = documents.several(tx, (job.document_sha256 for job in waiting))
+        possible = []
+        for job in waiting:
+            document = known.get(job.document_sha256)
+            is_link = document is not None and bool(document.source_url)
+            # what is known by its address alone goes to LlamaParse or nowhere
+            if is_link or not is_unsent(job, tried[job.id]):
+                continue
+            plan = self._plan(job, document, mode, price, policy, trouble)
+            is_here = document is not None and self._is_read_here(document)
             # waiting is better than a plan that needs this machine to read what it cannot
-            possible = [
-                (job, plan)
-                for job, plan in planned
-                if self._reads(tx, job) or not (mode is Mode.MOCK or plan.is_local)
-            ]
+            if is_here or not (mode is Mode.MOCK or plan.is_local):
+                possible.append((job, plan))
         return Replan(
             mode,
             tuple(job for job, _plan in possible),
@@ -147,7 +152,7 @@ class Replans:
                 ledger.lock_all(tx)
                 fresh = jobs.job(tx, job.id)
                 is_same = fresh.generation == job.generation and fresh.status in _WAITING
-                if is_same and is_unsent(tx, fresh):
+                if is_same and is_unsent(fresh, jobs.attempts(tx, fresh.id, fresh.generation)):
                     plan = shown.plans[job.id]
                     done.append(self._replanned(tx, fresh, shown.mode, plan, shown.price, actor))
         for job in done:
@@ -186,14 +191,13 @@ class Replans:
 
     def _plan(  # noqa: PLR0913 - the facts of a route
         self,
-        tx: Transaction,
         job: Job,
+        document: Document | None,
         mode: Mode,
         price: Price,
         policy: RoutePolicy,
         trouble: str,
     ) -> RoutePlan:
-        document = documents.find(tx, job.document_sha256)
         return plan_route(
             RouteFacts(
                 mode=mode,
@@ -210,10 +214,6 @@ class Replans:
             )
         )
 
-    def _reads(self, tx: Transaction, job: Job) -> bool:
-        document = documents.find(tx, job.document_sha256)
-        return document is not None and self._is_read_here(document)
-
     def _price(self) -> Price:
         with self._store.read() as tx:
             return self._rules().price(tx, self._clock())
@@ -222,8 +222,3 @@ class Replans:
 def _cost(quote: Replan, job_id: str) -> tuple[Decimal, bool]:
     plan = quote.plans[job_id]
     return quote.price.usd(plan.credits), plan.is_provisional
-
-
-def _is_link(tx: Transaction, job: Job) -> bool:
-    document = documents.find(tx, job.document_sha256)
-    return document is not None and bool(document.source_url)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from core.clock import Clock
@@ -102,6 +103,7 @@ class Setup:
         mock_fingerprint: str = "",
         receivers: Callable[[], Sequence[tuple[workers.Worker, bool]]] = tuple,
         shut_downstreams: Callable[[], int] = int,
+        clock_ahead: Callable[[], timedelta] = timedelta,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -113,6 +115,7 @@ class Setup:
         self._mock_fingerprint = mock_fingerprint
         self._receivers = receivers
         self._shut_downstreams = shut_downstreams
+        self._clock_ahead = clock_ahead
 
     def in_force(self) -> Settings:
         """The settings with what is stored on top. A stored value that no longer fits is ignored."""
@@ -202,6 +205,7 @@ class Setup:
             *self._webhooks(),
             *self._rotation(),
             self._checked("Database", self._store.ping, "The database answers."),
+            *self._clocks(),
             self._checked(
                 "Files", self._check_blobs, f"Documents and results are kept in {self._blobs_at}."
             ),
@@ -286,6 +290,22 @@ class Setup:
             )
             for fingerprint, count in needed.items()
             if fingerprint not in configured
+        ]
+
+    def _clocks(self) -> list[Fact]:
+        """That this machine's clock differs from the database's, by which all machines go."""
+        ahead = self._clock_ahead()
+        if not ahead:
+            return []
+        where = "ahead of" if ahead > timedelta(0) else "behind"
+        return [
+            Fact(
+                "Clock",
+                Grade.WARNING,
+                f"This machine's clock is {abs(ahead).total_seconds():,.0f} s {where} the database's, "
+                "which counts.",
+                "Set the clock that is wrong; both should be kept in time (NTP).",
+            )
         ]
 
     def _worker(self) -> Fact:

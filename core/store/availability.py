@@ -66,13 +66,16 @@ def periods(
     return tuple(Period(since + width * n, *found.get(n, ())) for n in range(count))
 
 
-def failures(tx: Transaction, engine: str, since: datetime, limit: int) -> tuple[Outcome, ...]:
-    """The newest calls since then that spoke against the engine, newest first."""
+def failures(
+    tx: Transaction, engine: str, since: datetime, until: datetime, *, limit: int
+) -> tuple[Outcome, ...]:
+    """The newest calls from ``since`` to before ``until`` that spoke against the engine, newest first."""
     query = (
         select(OutcomeRow)
         .where(
             col(OutcomeRow.engine) == engine,
             col(OutcomeRow.at) >= since,
+            col(OutcomeRow.at) < until,
             col(OutcomeRow.signal).in_(_BAD),
         )
         .order_by(col(OutcomeRow.at).desc(), col(OutcomeRow.id).desc())

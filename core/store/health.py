@@ -92,19 +92,17 @@ def set_hold(tx: Transaction, engine: str, hold: Hold | None) -> None:
         tx.flush()
 
 
-def claim_probe(tx: Transaction, engine: str, who: str, now: datetime, until: datetime) -> bool:
-    """Take the probe that is due now, if it is; nobody else probes before ``until``.
+def claim_probe(tx: Transaction, engine: str, who: str, until: datetime) -> None:
+    """Take the probe that is due; nobody else probes before ``until``.
 
-    The engine must be locked: so there is one prober, however many processes there are.
+    The engine must be locked, and the probe due: so there is one prober, however many processes there are.
     """
     row = tx.get(HealthRow, engine)
-    if row is None or (row.next_probe_at is not None and now < row.next_probe_at):
-        return False
-    row.next_probe_at = until
-    row.prober = who
-    tx.add(row)
-    tx.flush()
-    return True
+    if row is not None:
+        row.next_probe_at = until
+        row.prober = who
+        tx.add(row)
+        tx.flush()
 
 
 def hasten_probe(tx: Transaction, engine: str, at: datetime) -> None:
@@ -127,14 +125,18 @@ def add_outcomes(tx: Transaction, engine: str, found: Iterable[Outcome]) -> None
     tx.flush()
 
 
-def outcomes(tx: Transaction, engine: str, since: datetime) -> tuple[Outcome, ...]:
-    """What calls came to since then, oldest first."""
+def outcomes(
+    tx: Transaction, engine: str, since: datetime, *, newest: int | None = None
+) -> tuple[Outcome, ...]:
+    """What calls came to since then, oldest first; at most so many, the ``newest``."""
     query = (
         select(OutcomeRow)
         .where(OutcomeRow.engine == engine, col(OutcomeRow.at) >= since)
-        .order_by(col(OutcomeRow.at), col(OutcomeRow.id))
+        .order_by(col(OutcomeRow.at).desc(), col(OutcomeRow.id).desc())
+        .limit(newest)
     )
-    return tuple(Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query))
+    found = [Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query)]
+    return tuple(reversed(found))
 
 
 def newest_s(tx: Transaction, engine: str, operation: str, since: datetime) -> float | None:

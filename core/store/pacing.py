@@ -14,7 +14,8 @@ from core.store.tables import PaceRow
 __all__ = ["Turn", "hold", "take_turn"]
 
 _MINUTE_S = 60.0
-_CLOCK_JUMP_S = 3600.0
+# less than an hour, by which clocks are wrong most often
+_CLOCK_JUMP_S = 3300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Jobs that wait for room under a limit, in their order, and what admission asks about a job."""
+"""Jobs that wait for room under a limit or for LlamaParse, in their order, and what admission asks about a job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,19 @@ from sqlmodel import col
 from core.domain.budgets import Ask, book_of, scopes_of
 from core.domain.documents import EngineName
 from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.routing import Mode
 from core.store.engine import Transaction
 from core.store.tables import AttemptRow, JobRow, SubmissionRow
 
-__all__ = ["WAITS_FOR_ROOM", "Waiting", "booked_on", "lock_attempts", "waiting"]
+__all__ = [
+    "WAITS_FOR_ROOM",
+    "Waiting",
+    "booked_on",
+    "count_for_vendor",
+    "for_vendor",
+    "lock_attempts",
+    "waiting",
+]
 
 WAITS_FOR_ROOM = "limit"
 """The ``hold`` of a job that starts by itself as soon as the limits allow it."""
@@ -69,6 +78,27 @@ def waiting(
         if book_of(job.mode) == book
     ]
     return tuple(w for w in found if before is None or w.turn < before)
+
+
+_FOR_VENDOR = (
+    col(JobRow.status) == JobStatus.HELD,
+    col(JobRow.hold) == "vendor",
+    # a simulated job waits for a person, and takes nobody's place
+    col(JobRow.mode) != Mode.MOCK,
+)
+
+
+def for_vendor(tx: Transaction, limit: int) -> tuple[str, ...]:
+    """The jobs that wait until LlamaParse can be used, by their ids, first come first; at most so many."""
+    query = select(col(JobRow.id)).where(*_FOR_VENDOR)
+    query = query.order_by(col(JobRow.created_at), col(JobRow.position)).limit(limit)
+    return tuple(tx.execute(query).scalars())
+
+
+def count_for_vendor(tx: Transaction) -> int:
+    """How many those are in all."""
+    count: int = tx.execute(select(func.count()).where(*_FOR_VENDOR)).scalar_one()
+    return count
 
 
 def _micros(job: JobRow, credits_: int) -> int:

@@ -1,8 +1,9 @@
 """Processes that run workflows or receive, and when each was last heard of."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from sqlalchemy import delete
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
@@ -27,8 +28,12 @@ class Worker:
     role: str = WORKER
 
 
+_KEPT = timedelta(days=30)
+
+
 def start(tx: Transaction, worker: Worker) -> None:
-    """A process began."""
+    """A process began; those that ended long ago are forgotten, so that the living are found quickly."""
+    tx.execute(delete(WorkerRow).where(col(WorkerRow.stopped_at) < worker.started_at - _KEPT))
     tx.add(
         WorkerRow(
             executor_id=worker.executor_id,
@@ -43,10 +48,11 @@ def start(tx: Transaction, worker: Worker) -> None:
 
 
 def beat(tx: Transaction, executor_id: str, now: datetime) -> None:
-    """The process is alive."""
+    """The process is alive, also one that was thought dead because it was not heard of for a while."""
     row = tx.get(WorkerRow, executor_id)
     if row is not None:
         row.heartbeat_at = now
+        row.stopped_at = None
         tx.add(row)
 
 

@@ -28,6 +28,12 @@ class Metrics:
             ["book", "kind"],
             registry=self.registry,
         )
+        self._engines = Gauge(
+            "parsedeck_engine",
+            "1 for the state that each engine is in: closed, half_open, open, held",
+            ["engine", "state"],
+            registry=self.registry,
+        )
         self._webhooks = Counter(
             "parsedeck_webhooks",
             "Webhook deliveries by verdict",
@@ -77,6 +83,12 @@ class Metrics:
         self._alerts.clear()
         for labels, count in counts.items():
             self._alerts.labels(*labels).set(count)
+
+    def set_engines(self, states: Mapping[str, str]) -> None:
+        """In which state each engine is; what it was before is not told any more."""
+        self._engines.clear()
+        for engine, state in states.items():
+            self._engines.labels(engine, state).set(1)
 
     def text(self) -> bytes:
         """The exposition format."""

@@ -1,63 +1,64 @@
-"""What each engine can take, what a page costs with it, and how it does."""
+"""A card for each engine: how it does, what is being tried, what a page costs, what it can take."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
-import pandas as pd
 import streamlit as st
 
 from core.domain.money import Price, Tier
 from core.engines.registry import EngineCard
 from core.services.engines import EngineState
-from dashboard.components.columns import right
-from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, money, tier_name
+from dashboard.components import breaker_words
+from dashboard.wording import money, plain, tier_name
 
 __all__ = ["show"]
 
 
 def show(states: Iterable[EngineState], price: Price, now: datetime) -> None:
-    """One row per engine."""
-    rows = [
-        {
-            "engine": state.card.title,
-            "a page costs": _cost(state.card, price),
-            "health": _health(state),
-            "newest probe": _took(state.probed_s),
-            "next probe": _next(state, now),
-            "tiers": ", ".join(tier_name(tier) for tier in state.card.tiers) or "one way to read",
-            "chosen pages": "yes" if state.card.page_ranges else "no",
-            "languages": state.card.languages,
-        }
-        for state in states
-    ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        key="engines",
-        column_config=right("a page costs", "newest probe", "next probe"),
-    )
+    """One card per engine, side by side where there is room."""
+    with st.container(horizontal=True, key="engines"):
+        for state in states:
+            _card(state, price, now)
+
+
+def _card(state: EngineState, price: Price, now: datetime) -> None:
+    card = state.card
+    with st.container(border=True, key=f"engine-{card.name}", height="stretch"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{plain(card.title)}**")
+            if state.health.next_probe_at is not None:
+                sign = breaker_words.sign(state)
+                st.badge(sign.word, icon=sign.icon, color=sign.color)
+        st.markdown(plain(_health(state, now)))
+        probed = "" if state.probed_s is None else f" The newest took {_ms(state.probed_s)}."
+        facts = [
+            f"A page costs {_cost(card, price)}.",
+            f"{breaker_words.next_probe(state, now)}{probed}".strip(),
+            _takes(card),
+        ]
+        st.caption(plain(" ".join(filter(None, facts))))
+
+
+def _health(state: EngineState, now: datetime) -> str:
+    if state.health.next_probe_at is None:
+        return "Nobody asked it yet."
+    return " ".join(breaker_words.sentences(state, now))
 
 
 def _cost(card: EngineCard, price: Price) -> str:
     if not card.tiers:
         usd = price.usd(card.credits(price, next(iter(Tier)), 1))
-        return money(usd) if usd else "free"
+        return money(usd) if usd else "nothing"
     costs = [money(price.usd(card.credits(price, tier, 1))) for tier in card.tiers]
     return f"{costs[0]} to {costs[-1]}"
 
 
-def _health(state: EngineState) -> str:
-    if state.health.next_probe_at is None:
-        return "– not asked yet"
-    sign = ON_HOLD if state.health.hold else BREAKER_SIGNS[state.health.breaker.state]
-    return f"{sign.mark} {sign.word}"
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
 
 
-def _took(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds * 1000:,.0f} ms"
-
-
-def _next(state: EngineState, now: datetime) -> str:
-    """``in 12 s``; a dash when nobody asks in this mode, or no worker is running."""
-    at = state.health.next_probe_at
-    return f"in {duration(at - now)}" if at is not None and at > now else "–"
+def _takes(card: EngineCard) -> str:
+    """``Tiers: fast, agentic. Languages: English.``, and whether it reads chosen pages."""
+    tiers = f"Tiers: {', '.join(tier_name(tier) for tier in card.tiers)}. " if card.tiers else ""
+    pages = "" if card.page_ranges else " Whole documents only."
+    return f"{tiers}Languages: {card.languages}.{pages}"

@@ -6,16 +6,17 @@ import pandas as pd
 import streamlit as st
 
 from core.console import Console
-from core.domain.health import BreakerState, Outcome, Signal
+from core.domain.documents import EngineName
+from core.domain.health import Outcome, Signal
 from core.domain.jobs import Actor
+from core.services.engines import EngineState
 from core.services.health import Span
-from core.store.health import EngineHealth
 from core.store.jobs import JobFilter
-from dashboard.components import health_charts, times
+from dashboard.components import breaker_words, health_charts, times
 from dashboard.components.columns import right
-from dashboard.wording import BREAKER_SIGNS, ON_HOLD, duration, money, plain
+from dashboard.wording import duration, money, plain
 
-__all__ = ["show"]
+__all__ = ["show", "show_cost", "show_record"]
 
 _HOLDS = {
     "15 minutes": timedelta(minutes=15),
@@ -33,7 +34,7 @@ _WORDS = {
 
 
 def show(console: Console, actor: Actor) -> None:
-    """LlamaParse as far as it is known; then the engine on this machine."""
+    """LlamaParse as far as it is known: state, availability, latency."""
     st.subheader("LlamaParse", anchor=False)
     if console.settings.api_key is None:
         st.info(
@@ -42,39 +43,31 @@ def show(console: Console, actor: Actor) -> None:
             icon=":material/key:",
         )
         return
-    known = console.health.look()
-    _state(console, known, actor)
+    _state(console, console.engines_view.state(EngineName.LLAMAPARSE), actor)
     day = console.health.series(Span.DAY)
     st.plotly_chart(health_charts.availability(day), key="strip", config={"displayModeBar": False})
     st.caption(health_charts.summary(day))
     _latency(console)
-    _cost(console)
-    _record(console)
 
 
-def _state(console: Console, known: EngineHealth, actor: Actor) -> None:
-    sign = ON_HOLD if known.hold else BREAKER_SIGNS[known.breaker.state]
+def _state(console: Console, state: EngineState, actor: Actor) -> None:
+    sign = breaker_words.sign(state)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(sign.word, icon=sign.icon, color=sign.color)
-        st.markdown(plain(_sentence(console, known)))
-        if known.hold is None:
+        st.markdown(plain(_sentence(console, state)))
+        if state.health.hold is None:
             _hold(console, actor)
         elif st.button("Release", key="release", icon=":material/play_arrow:"):
             console.health.release(actor)
             st.rerun()
 
 
-def _sentence(console: Console, known: EngineHealth) -> str:
+def _sentence(console: Console, state: EngineState) -> str:
     now = console.clock()
     waiting = console.health.waiting()
-    parts = [console.health.trouble() or "Nothing speaks against it."]
-    breaker = known.breaker
-    if breaker.state is BreakerState.OPEN and breaker.until is not None:
-        parts.append(f"It is tried again in {duration(breaker.until - now)}.")
-    if breaker.state is BreakerState.HALF_OPEN:
-        parts.append("A few documents are let through to try it.")
-    if known.next_probe_at is not None:
-        parts.append(f"Next probe in {duration(max(timedelta(0), known.next_probe_at - now))}.")
+    parts = [*breaker_words.sentences(state, now)]
+    if probe := breaker_words.next_probe(state, now):
+        parts.append(probe)
     if waiting:
         parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} because of it.")
     provisional = console.jobs.find(JobFilter(is_provisional=True), limit=1).total
@@ -114,8 +107,10 @@ def _latency(console: Console) -> None:
         st.caption("No answered calls in this time.")
 
 
-def _cost(console: Console) -> None:
+def show_cost(console: Console) -> None:
     """What it cost that it did not always answer, as far as money tells."""
+    if console.settings.api_key is None:
+        return
     cost = console.outage_costs.lately()
     st.markdown(f"**What its failures cost**, last {cost.days} days")
     with st.container(horizontal=True, key="health-cost"):
@@ -143,7 +138,10 @@ def _cost(console: Console) -> None:
         )
 
 
-def _record(console: Console) -> None:
+def show_record(console: Console) -> None:
+    """Its last failures and every change."""
+    if console.settings.api_key is None:
+        return
     failures, changes = console.health.failures(), console.health.changes()
     with st.expander(f"Last failures ({len(failures)})", key="failures"):
         if failures:

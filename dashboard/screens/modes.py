@@ -25,15 +25,24 @@ def live() -> None:
         engine_health.show(console, actor())
 
 
+@st.fragment(run_every=60)
+def cost() -> None:
+    """Sums of a week change slowly, and take longer."""
+    with explained():
+        engine_health.show_cost(console)
+
+
 @st.fragment(run_every=5)
 def engines() -> None:
-    """How each engine does moves by itself too."""
+    """The record and how each engine does move by themselves too."""
     with explained():
+        engine_health.show_record(console)
+        st.subheader("Engines", anchor=False)
         engine_cards.show(console.engines_view.states(), console.routes.price(), console.clock())
 
 
 live()
-st.subheader("Engines", anchor=False)
+cost()
 engines()
 facts.show(console.setup.formats())
 policy_editor.show(console, actor())

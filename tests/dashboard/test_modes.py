@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 import dashboard.runtime
 from core.console import Console
 from core.domain.availability import Period
-from core.domain.documents import PageClass
-from core.domain.health import Hold, Outcome, Signal
+from core.domain.documents import EngineName, PageClass
+from core.domain.health import HealthPolicy, Hold, Outcome, Signal
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
@@ -229,10 +229,60 @@ def test_periods_that_are_over_are_summed_once(make_console: Callable[..., Conso
     assert sum(period.failed for period in after) == 1
 
 
+def test_the_last_failures_of_a_day_are_found_where_they_are(
+    make_console: Callable[..., Console],
+) -> None:
+    """Newest first and as many as asked for, however many good calls lie between them."""
+    console, now = make_console(), NOW + timedelta(hours=12)
+    seen = Health(console.store, console.watch, None, lambda: now)
+    signals = {1: Signal.SLOW, 2: Signal.FAILED, 400: Signal.KEY, 1300: Signal.QUOTA}
+    with console.store.write() as tx:
+        calls = [
+            Outcome(now - timedelta(minutes=n), "status", signals.get(n, Signal.OK), 0.1)
+            for n in range(1435)
+        ]
+        health.add_outcomes(tx, "llamaparse", calls)
+    found = [one.signal for one in seen.failures()]
+    assert found == [Signal.SLOW, Signal.FAILED, Signal.KEY, Signal.QUOTA]
+    assert [one.signal for one in seen.failures(limit=3)] == found[:3]
+
+
+@pytest.mark.parametrize(
+    ("name", "open_s", "words"),
+    [
+        ("llamaparse", 5400, "calls in a row to LlamaParse failed. It is tried again in 1 h"),
+        ("toy", 5400, "calls in a row to Toy failed. It is tried again in 1 h"),
+        ("llamaparse", 0, "a few documents or probes: 0 of 2 went well, 1 under way"),
+        ("toy", 0, "a few documents or probes: 0 of 2 went well, 1 under way"),
+    ],
+)
+def test_the_card_of_an_engine_says_what_is_being_tried_and_when(
+    make_console: Callable[..., Console],
+    open_modes: Callable[[Console], AppTest],
+    name: str,
+    open_s: float,
+    words: str,
+) -> None:
+    """Not used: until when. On trial: what is let through, how it went so far, that a failure stops it."""
+    policy = HealthPolicy(in_a_row=2, open_s=open_s, longest_open_s=open_s)
+    console = make_console(mode="hybrid", health=policy)
+    toy = Toy()
+    console.engines.add(toy_card(toy), lambda _mode: toy)
+    watch = console.watches.of(EngineName(name))
+    assert watch.claim_probe("somebody", 30)
+    for _ in range(2):
+        watch.heard("submit", "server", 0.1)
+    watch.write_now()
+    watch.gate()
+    shown = _text(open_modes(console))
+    assert words in shown
+    assert "Next probe in" in shown or "The next probe is due." in shown
+
+
 def test_an_added_engine_is_shown_and_can_be_chosen(
     make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
 ) -> None:
-    """An engine of one line has its row with price and health, and its place in the rules of HYBRID."""
+    """An engine of one line has its card with price and health, and its place in the rules of HYBRID."""
     console, toy = make_console(mode="hybrid"), Toy()
     console.engines.add(toy_card(toy), lambda _mode: toy)
     watch = console.watches.of(toy.name)
@@ -240,13 +290,10 @@ def test_an_added_engine_is_shown_and_can_be_chosen(
     watch.heard("probe", "ok", 0.25)
     watch.write_now()
     app = open_modes(console)
-    rows = next(t.value for t in app.dataframe if "a page costs" in t.value.columns)
-    row = rows[rows["engine"] == "Toy"].iloc[0]
-    assert (row["a page costs"], row["health"], row["newest probe"]) == (
-        "$0.0025",
-        "✓ healthy",
-        "250 ms",
-    )
+    shown = _text(app)
+    assert "Toy" in shown
+    assert "A page costs $0.0025." in shown
+    assert "The newest took 250 ms." in shown
     app.selectbox(key="policy-plain").set_value("toy").run()
     app.text_input(key="policy-reason").input("louder")
     next(b for b in app.button if b.label == "Put these rules in force").click().run()

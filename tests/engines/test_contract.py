@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from core.clock import utc_now
 from core.console import Console
 from core.domain.documents import EngineName, PageClass
+from core.domain.health import BreakerState, HealthPolicy
 from core.domain.jobs import Job, JobStatus
 from core.domain.money import BUILT_IN_PRICES, Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
@@ -28,6 +29,7 @@ from core.samples import pdf_of_text
 from core.services.engines import EngineState
 from core.services.quotes import Quote
 from core.simulator import SimulatorConfig, create_simulator
+from core.store import health
 from core.store.jobs import JobFilter
 from tests.engines.toy import Toy, toy_card
 from tests.factories import ALICE, finished, wait_until
@@ -35,6 +37,7 @@ from tests.simulator.cast import Memory, read_lines
 from tests.simulator.serving import Serving
 
 T = TypeVar("T")
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PRICE = BUILT_IN_PRICES.on(date(2026, 11, 24))
 _THREE_LINES = b"one\ntwo\nthree"
 
@@ -169,8 +172,10 @@ async def _probed(card: EngineCard) -> float:
     return await card.probe()
 
 
-def _with_toy(make: Callable[..., Console], database_url: str) -> tuple[Console, Toy]:
-    console, toy = make(mode="hybrid", database_url=database_url), Toy()
+def _with_toy(
+    make: Callable[..., Console], database_url: str, **facts: object
+) -> tuple[Console, Toy]:
+    console, toy = make(**{"mode": "hybrid", **facts}, database_url=database_url), Toy()
     console.engines.add(toy_card(toy), lambda _mode: toy)
     table = {**RoutePolicy().table, PageClass.PLAIN: toy.name}
     console.routes.save(RoutePolicy(HybridPolicy.ECONOMY, table), ALICE, "louder")
@@ -208,26 +213,56 @@ def test_an_added_engine_is_probed_and_does_without_when_it_is_ill(
     make_console: Callable[..., Console], database_url: str
 ) -> None:
     """Its probe runs by itself; while its own breaker is open its pages go where they went without it."""
-    console, toy = _with_toy(make_console, database_url)
+    policy = HealthPolicy(in_a_row=2, open_s=3600, longest_open_s=3600)
+    console, toy = _with_toy(make_console, database_url, health=policy, health_interval_s=1)
     console.run_worker()
-    wait_until(lambda: toy.probes > 0)
 
     def state() -> EngineState:
-        return next(s for s in console.engines_view.states() if s.card.name == toy.name)
+        return _state(console, toy)
 
     wait_until(lambda: state().probed_s == 0)
     assert state().health.next_probe_at is not None
-    watch = console.watches.of(toy.name)
-    for _ in range(5):
-        watch.heard("probe", "server", 0.1)
-    watch.write_now()
-    assert state().health.breaker.words == "5 calls in a row to Toy failed."
+    toy.is_well = False
+    wait_until(lambda: state().health.breaker.words == "2 calls in a row to Toy failed.")
     assert console.health.trouble() == ""
     quote, job = _parsed(console, "b.txt", b"quiet words")
     # without a key LlamaParse's pages are stand-ins
     assert (quote.credits, job.is_provisional) == (0, True)
     _quote, other = _parsed(console, "c.md", b"# no plain text")
     assert other.is_provisional
+
+
+def test_real_calls_of_an_added_engine_reach_its_breaker(
+    make_console: Callable[..., Console], database_url: str
+) -> None:
+    """Nobody probes it: what the pipeline's own calls come to is enough to stop using an engine."""
+    policy = HealthPolicy(in_a_row=3, open_s=3600, longest_open_s=3600)
+    # in REAL an added engine is not asked how it does
+    console, toy = _with_toy(make_console, database_url, mode="real", health=policy)
+    console.run_worker()
+    _quote, job = _parsed(console, "a.txt", b"quiet words")
+    assert job.plan.attempts[0].engine == toy.name
+    watch = console.watches.of(toy.name)
+    wait_until(lambda: _heard(console, toy) >= {"submit", "look", "fetch"})
+    assert watch.look().breaker.state is BreakerState.CLOSED
+    toy.takes_documents = False
+    uploads = [console.submissions.preflight(n, io.BytesIO(n.encode())) for n in ("b.txt", "c.txt")]
+    quote = console.submissions.quote(uploads, Tier.AGENTIC, Mode.HYBRID)
+    view = finished(console, console.submissions.submit(quote, ALICE, "press").id)
+    assert [job.is_provisional for job in view.jobs] == [True, True]
+    assert watch.look().breaker.state is BreakerState.OPEN
+    assert watch.trouble() == "3 calls in a row to Toy failed."
+    assert console.health.trouble() == ""
+    assert toy.probes == 0
+
+
+def _heard(console: Console, toy: Toy) -> set[str]:
+    with console.store.read() as tx:
+        return {o.operation for o in health.outcomes(tx, toy.name, LONG_AGO)}
+
+
+def _state(console: Console, toy: Toy) -> EngineState:
+    return next(s for s in console.engines_view.states() if s.card.name == toy.name)
 
 
 def test_an_engine_that_was_taken_out_is_said_so(

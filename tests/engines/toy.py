@@ -1,56 +1,33 @@
 """An engine that takes a few minutes to write: it shouts what is in a text file."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import TypeVar
-
 from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_page_ranges
-from core.domain.money import Tier
-from core.engines.protocol import EngineJob, EngineStatus, Keep, ParseOrder
+from core.engines.in_process import InProcess
+from core.engines.protocol import EngineJob, ParseOrder
 from core.engines.registry import EngineCard
 from core.errors import UpstreamError, UpstreamKind
-
-T = TypeVar("T")
 
 __all__ = ["Toy", "toy_card"]
 
 _CREDITS = 2
 
 
-class Toy:
-    """Upper case, page by line, for two credits a page. ``is_well`` is what its probe goes by."""
+class Toy(InProcess):
+    """Upper case, page by line, for two credits a page.
+
+    ``is_well`` is what its probe goes by, ``takes_documents`` what its submit does.
+    """
 
     name = EngineName("toy")
 
     def __init__(self) -> None:
-        self.is_well = True
+        self.is_well = self.takes_documents = True
         self.probes = 0
-
-    async def turn(self) -> float:
-        """At once."""
-        return 0.0
-
-    def known_version(self, tier: Tier) -> str:
-        """There is one."""
-        del tier
-        return ""
-
-    async def ask_version(self, tier: Tier) -> str:
-        """Never necessary."""
-        return self.known_version(tier)
 
     async def submit(self, order: ParseOrder) -> EngineJob:
         """Nothing is sent."""
-        return _job(order.attempt_id)
-
-    async def status(self, vendor_job_id: str) -> EngineJob:
-        """Always ready."""
-        return _job(vendor_job_id.removeprefix("toy-"))
-
-    async def look(self, vendor_job_id: str, order: ParseOrder) -> EngineJob:
-        """Always ready."""
-        del order
-        return await self.status(vendor_job_id)
+        if not self.takes_documents:
+            raise UpstreamError(UpstreamKind.SERVER, "The toy has had enough.")
+        return await super().submit(order)
 
     async def fetch(self, vendor_job_id: str, order: ParseOrder) -> ParsedDocument:
         """Shout."""
@@ -65,36 +42,12 @@ class Toy:
         )
         return ParsedDocument(pages, _CREDITS * len(pages))
 
-    async def pictures(
-        self, vendor_job_id: str, order: ParseOrder, keep: Keep[T]
-    ) -> Mapping[int, T]:
-        """Nobody can see a shout."""
-        del vendor_job_id, order, keep
-        return {}
-
-    async def find(self, attempt_id: str, since: datetime) -> EngineJob | None:
-        """It exists by definition."""
-        del since
-        return _job(attempt_id)
-
-    async def cancel(self, vendor_job_id: str) -> EngineJob:
-        """Too late."""
-        return await self.status(vendor_job_id)
-
-    async def billed(self, vendor_job_id: str) -> int:
-        """It is free."""
-        del vendor_job_id
-        return 0
-
     async def probe(self) -> float:
         """It knows how it is."""
         self.probes += 1
         if not self.is_well:
             raise UpstreamError(UpstreamKind.SERVER, "The toy is hoarse.")
         return 0.0
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def toy_card(toy: Toy) -> EngineCard:
@@ -108,10 +61,4 @@ def toy_card(toy: Toy) -> EngineCard:
         languages="loud ones",
         credits=lambda _price, _tier, pages: _CREDITS * pages,
         probe=toy.probe,
-    )
-
-
-def _job(attempt_id: str) -> EngineJob:
-    return EngineJob(
-        f"toy-{attempt_id}", EngineStatus.COMPLETED, attempt_id=attempt_id, credits=None
     )

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 from sqlmodel import delete
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from core.api import all_routes
 from core.console import Console
 from core.domain.health import BreakerState, HealthPolicy, Hold, OpenReason
 from core.domain.jobs import JobStatus
@@ -167,6 +170,26 @@ def test_an_outage_is_noticed_without_traffic_and_over_without_waiting(
         switches.status = 0
         wait_until(lambda: _state(often) is BreakerState.CLOSED)
         assert _changes(often)[0].reason == "trials went well"
+
+
+def _engines(console: Console) -> set[str]:
+    exposed = TestClient(Starlette(routes=all_routes(console))).get("/metrics").text
+    return {line for line in exposed.splitlines() if line.startswith("parsedeck_engine{")}
+
+
+def test_whoever_watches_the_metrics_sees_an_outage(make_console: Callable[..., Console]) -> None:
+    """/metrics tells the state of each engine, and only the present one."""
+    console = make_console()
+    local = 'parsedeck_engine{engine="local",state="closed"} 1.0'
+    assert _engines(console) == {
+        'parsedeck_engine{engine="llamaparse",state="closed"} 1.0',
+        local,
+    }
+    console.watch.heard("submit", "quota", 0.1)
+    console.watch.write_now()
+    assert _engines(console) == {'parsedeck_engine{engine="llamaparse",state="open"} 1.0', local}
+    console.watch.hold(Hold(console.clock() + timedelta(minutes=5), "alice", "a test"))
+    assert _engines(console) == {'parsedeck_engine{engine="llamaparse",state="held"} 1.0', local}
 
 
 def test_a_person_can_hold_llamaparse_for_a_while(make_console: Callable[..., Console]) -> None:

@@ -53,6 +53,19 @@ def _only(console: Console, submission: str) -> Job:
     return console.jobs.submission(submission).jobs[0]
 
 
+def _without_the_key(make: Callable[..., Console], before: Console, url: str) -> Console:
+    """The same installation after a restart that lost the key."""
+    before.close()
+    return make(worker=True, base_url=url, mode="real")
+
+
+def _goes_on_with_a_key(make: Callable[..., Console], url: str, submission: str) -> None:
+    """A start with the key brings the result, and it is paid once."""
+    again = make(worker=True, api_key="llx-k", base_url=url, mode="real")
+    assert finished(again, submission).jobs[0].status is JobStatus.COMPLETE
+    assert len(paid(url)) == 1
+
+
 def test_a_real_job_that_was_not_sent_is_held_until_there_is_a_key(
     make: Callable[..., Console], tmp_path: Path
 ) -> None:
@@ -60,16 +73,13 @@ def test_a_real_job_that_was_not_sent_is_held_until_there_is_a_key(
     with _served(tmp_path) as url:
         first = make(api_key="llx-k", base_url=url, mode="real")
         submission = _press(first, Mode.REAL)
-        first.close()
-        without = make(worker=True, base_url=url, mode="real")
+        without = _without_the_key(make, first, url)
         wait_until(lambda: _only(without, submission).status is JobStatus.HELD)
         held = _only(without, submission)
         assert (held.hold, held.reason) == ("vendor", "LlamaParse has no key.")
         assert "LLAMAPARSE_API_KEY" in held.next_step
         without.close()
-        again = make(worker=True, api_key="llx-k", base_url=url, mode="real")
-        assert finished(again, submission).jobs[0].status is JobStatus.COMPLETE
-        assert len(paid(url)) == 1
+        _goes_on_with_a_key(make, url, submission)
 
 
 def test_a_hybrid_job_that_was_not_sent_goes_on_here_without_a_key(
@@ -99,16 +109,13 @@ def test_what_was_sent_is_fetched_when_the_key_is_back(
             return console.jobs.view(job_id).attempts[0].status
 
         wait_until(lambda: status(first) is AttemptStatus.RUNNING)
-        first.close()
-        without = make(worker=True, base_url=url, mode="real")
+        without = _without_the_key(make, first, url)
         wait_until(lambda: _only(without, submission).reason == "LlamaParse has no key.")
         assert status(without) is AttemptStatus.RUNNING
         assert "is fetched then" in _only(without, submission).next_step
         without.close()
         may_end.set()
-        again = make(worker=True, api_key="llx-k", base_url=url, mode="real")
-        assert finished(again, submission).jobs[0].status is JobStatus.COMPLETE
-        assert len(paid(url)) == 1
+        _goes_on_with_a_key(make, url, submission)
 
 
 def test_a_bill_that_nobody_can_ask_for_without_a_key_waits(

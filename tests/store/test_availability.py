@@ -68,5 +68,8 @@ def test_the_newest_failures_are_named(store: Store) -> None:
     with store.write() as tx:
         health.add_outcomes(tx, "llamaparse", calls)
     with store.read() as tx:
-        found = availability.failures(tx, "llamaparse", NOW, 2)
+        until = NOW + timedelta(seconds=5)
+        found = availability.failures(tx, "llamaparse", NOW, until, limit=2)
+        before = availability.failures(tx, "llamaparse", NOW, NOW + timedelta(seconds=2), limit=9)
     assert [one.signal for one in found] == [Signal.SLOW, Signal.KEY]
+    assert [one.signal for one in before] == [Signal.FAILED]

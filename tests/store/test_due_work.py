@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from core.store import Store, Transaction, deliveries, expectations, jobs, ledger, queue
+from core.store import (
+    Store,
+    Transaction,
+    availability,
+    deliveries,
+    expectations,
+    health,
+    jobs,
+    ledger,
+    queue,
+)
 from core.store.jobs import JobFilter
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -44,6 +54,22 @@ LOOKS: dict[str, tuple[Look, set[str]]] = {
         lambda tx: queue.waiting(tx, "real"),
         {"ix_job_status_created"},
     ),
+    "documents that wait for LlamaParse": (
+        lambda tx: (queue.for_vendor(tx, 2), queue.count_for_vendor(tx)),
+        {"ix_job_status_created"},
+    ),
+    "what calls came to lately": (
+        lambda tx: health.outcomes(tx, "llamaparse", NOW, newest=500),
+        {"ix_outcome_engine_at"},
+    ),
+    "calls that failed": (
+        lambda tx: availability.failures(tx, "llamaparse", NOW, NOW, limit=8),
+        {"ix_outcome_engine_at"},
+    ),
+    "the newest probe": (
+        lambda tx: health.newest_s(tx, "llamaparse", "probe", NOW),
+        {"ix_outcome_engine_at"},
+    ),
 }
 
 
@@ -77,7 +103,7 @@ def test_what_is_due_is_found_by_its_index(tmp_path: Path, which: str) -> None:
     read_whole = [
         line
         for line in plan
-        if line.startswith(("SCAN attempt", "SCAN delivery", "SCAN job"))
+        if line.startswith(("SCAN attempt", "SCAN delivery", "SCAN job", "SCAN outcome"))
         and not any(index in line for index in indexes)
     ]
     assert (taken, read_whole) == (indexes, [])

@@ -20,4 +20,6 @@ def llamaparse_card(probe: Callable[[], Awaitable[float]]) -> EngineCard:
         languages="over 100 languages, chosen by the service",
         credits=lambda price, tier, pages: price.credits(tier, pages),
         probe=probe,
+        # call by call, its repeats too, without the time that its pace took
+        reports=True,
     )

@@ -60,8 +60,6 @@ async def judge(ctx: Context, job: Job, attempt: Attempt, error: UpstreamError) 
     """What follows from a submit that failed; seconds until the next look."""
     if error.outcome_unknown:
         return await doubt(ctx, job, attempt, error.what)
-    if error.retry_after_s:
-        ctx.resources.paused(error.retry_after_s)
     if error.kind in upstream.STALLING:
         if job.mode is Mode.HYBRID and await asyncio.to_thread(ctx.resources.stands_in, job):
             await asyncio.to_thread(_begin, ctx, job, error.what)

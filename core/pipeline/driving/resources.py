@@ -43,13 +43,13 @@ class Resources:
     timeout_s: float
     concurrency: int
     clock: Clock
+    compare_clocks: Callable[[], object] = field(default=lambda: None)
+    """Puts the clock right, in case this machine's was set; before each round of the care."""
     close_engines: Callable[[], Any] = field(default=lambda: None)
     gate: Callable[[Mode, EngineName], str] = field(default=lambda _mode, _engine: "")
     """May a document be sent now: empty, or why not."""
     stands_in: Callable[[Job], bool] = field(default=lambda _job: True)
     """Whether the local engine can read a job's document, should it have to stand in."""
-    paused: Callable[[float], object] = field(default=lambda _seconds: None)
-    """Hears for how many seconds the vendor asked not to be called."""
     room: Callable[[int], int] = field(default=lambda _at_most: 0)
     """How many of the jobs that wait for the vendor may be let go now."""
     text_layer: Callable[[Job], Mapping[int, str]] = field(default=lambda _job: {})

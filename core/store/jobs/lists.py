@@ -83,17 +83,15 @@ def oldest(
 
 
 def unfinished(
-    tx: Transaction, statuses: Iterable[JobStatus], *, hold: str = "", limit: int = 1000
+    tx: Transaction, statuses: Iterable[JobStatus], *, limit: int = 1000
 ) -> tuple[Job, ...]:
-    """Jobs in one of these statuses, oldest first; only those held for this when it is given."""
+    """Jobs in one of these statuses, oldest first."""
     query = (
         select(JobRow)
         .where(col(JobRow.status).in_(list(statuses)))
         .order_by(col(JobRow.created_at))
         .limit(limit)
     )
-    if hold:
-        query = query.where(JobRow.hold == hold)
     return tuple(job_of(row) for row in tx.exec(query))
 
 
