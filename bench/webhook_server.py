@@ -17,7 +17,8 @@ from core.services.deliveries import Deliveries
 from core.serving import Served, prepare_process
 from core.store import Store, recording
 from core.store.deliveries import Delivery
-from core.store.inbox import Cursor, DeliveryFilter
+from core.store.inbox import DeliveryFilter
+from core.store.paging import Cursor
 from core.telemetry import Metrics, configure_logs
 from core.webhooks.endpoint import webhook_route
 from core.webhooks.receiver import Receiver

@@ -12,15 +12,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from core.api import ingress_app
 from core.console import Console
 from core.serving import Bounds, Served
-from core.webhooks.endpoint import WEBHOOK_PATH
+from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from dashboard.asgi import create_app
 
-TIGHT = Bounds(head_s=1.5, head_bytes=2000)
+TIGHT = Bounds(head_s=1.5, head_bytes=2000, web_sockets=3)
 CROWDED = Bounds(head_s=60, connections=4)
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -160,6 +161,34 @@ def test_a_web_socket_stays_open_past_the_bound(served: Served) -> None:
         time.sleep(2 * TIGHT.head_s)
         line.send("still here")
         assert line.recv() == "still here"
+
+
+def test_open_screens_keep_no_webhook_out(make_console: Callable[..., Console]) -> None:
+    """However many tabs hold a web socket on the console's port, a webhook that comes there is judged."""
+    bounds = Bounds(head_s=60, connections=2, web_sockets=6)
+    routes = [WebSocketRoute("/stream", _echo), webhook_route(make_console().receiver)]
+    with Served(Starlette(routes=routes), bounds=bounds) as served, ExitStack() as stack:
+        for _ in range(bounds.web_sockets):
+            stack.enter_context(connect(served.url.replace("http", "ws") + "/stream"))
+        for _ in range(3):
+            assert httpx.post(served.url + WEBHOOK_PATH, content=b"{}").status_code == 401
+
+
+def test_web_sockets_have_a_bound_of_their_own(served: Served) -> None:
+    """One more than may be open is told 503, and when one is closed there is room again."""
+    stream = served.url.replace("http", "ws") + "/echo"
+    with ExitStack() as stack:
+        lines = [stack.enter_context(connect(stream)) for _ in range(TIGHT.web_sockets)]
+        with pytest.raises(InvalidStatus) as refused, connect(stream):
+            pass
+        assert refused.value.response.status_code == 503
+        assert httpx.get(served.url).text == "served"
+        lines[0].send("no more")
+        assert lines[0].recv() == "no more"
+        lines[0].close()
+        with connect(stream) as line:
+            line.send("room again")
+            assert line.recv() == "room again"
 
 
 def test_both_ports_of_up_are_bounded(make_console: Callable[..., Console]) -> None:

@@ -13,12 +13,13 @@ from core.domain.jobs import Job
 from core.errors import NotAllowed, NotFound, WebhookRejected
 from core.store import Store, Transaction, deliveries, inbox, jobs
 from core.store.deliveries import ACCEPTED, DUPLICATE, Delivery
-from core.store.inbox import Cursor, DeliveryFilter, Line
+from core.store.inbox import DeliveryFilter, Line
+from core.store.paging import Cursor, Page, page_of
 from core.webhooks.forensics import Case, Finding, diagnose
 from core.webhooks.outbound import Answer, check_target, post
 from core.webhooks.signatures import VENDOR_HEADER, SigningSecret, sign, verify
 
-__all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryPage", "DeliveryView"]
+__all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryView"]
 
 _AFTER = {
     "asked: completed": "fetching",
@@ -47,15 +48,6 @@ class Check:
     state: CheckState
     found: str
     took_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
-    """One page of the inbox, and where the list goes on in both directions."""
-
-    lines: tuple[Line, ...]
-    older: Cursor | None
-    newer: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +99,11 @@ class Deliveries:
 
     def page(
         self, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
-    ) -> DeliveryPage:
+    ) -> Page[Line]:
         """One page of the inbox, newest first."""
         with self._store.read() as tx:
             lines = inbox.page(tx, which, at=at, limit=limit + 1)
-        is_backwards = at is not None and at.is_backwards
-        has_more = len(lines) > limit
-        lines = lines[-limit:] if is_backwards else lines[:limit]
-        if not lines:
-            return DeliveryPage((), None, None)
-        first, last = lines[0], lines[-1]
-        older = Cursor(last.received_at, last.id) if has_more or is_backwards else None
-        newer = (
-            Cursor(first.received_at, first.id, is_backwards=True)
-            if at is not None and (has_more or not is_backwards)
-            else None
-        )
-        return DeliveryPage(lines, older, newer)
+        return page_of(lines, at, limit, lambda line: (line.received_at, line.id))
 
     def counts(self) -> Counts:
         """Numbers of the last 24 hours, hour and minute, at most two seconds old.

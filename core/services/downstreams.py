@@ -1,14 +1,16 @@
 """Who is told of finished jobs, what they were told, and telling them again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.clock import Clock, new_id
 from core.domain.jobs import Actor
 from core.errors import NotAllowed
 from core.pipeline.handoff import again
-from core.store import Store, handoffs
+from core.store import Store, handoffs, jobs, outbox
 from core.store.handoffs import Downstream, Handoff, HandoffTry
+from core.store.outbox import HandoffFilter, Line
+from core.store.paging import Cursor, Page, page_of
 from core.store.seal import Seal
 from core.webhooks.outbound import check_target, masked
 from core.webhooks.signatures import SigningSecret
@@ -17,6 +19,7 @@ from core.webhooks.standard import generated_secret
 __all__ = ["DownstreamView", "Downstreams", "HandoffView"]
 
 _MOST = 20
+_MOST_AGAIN, _AT_ONCE = 1000, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class DownstreamView:
     trouble: str = ""
 
     @property
+    def name(self) -> str:
+        """What tells it from another at the same host."""
+        return f"{self.shown} ({self.id[-4:] if self.trouble else self.fingerprint})"
+
+    @property
     def is_disabled(self) -> bool:
         """Whether it is not told any more."""
         return bool(self.disabled_reason)
@@ -45,6 +53,7 @@ class HandoffView:
     """One event for one downstream, with every request that was made for it."""
 
     handoff: Handoff
+    document: str
     shown: str
     tries: tuple[HandoffTry, ...]
 
@@ -130,19 +139,27 @@ class Downstreams:
         with self._store.read() as tx:
             return tuple(self._view(one) for one in handoffs.downstreams(tx))
 
-    def latest(self) -> tuple[HandoffView, ...]:
-        """The newest events, without their requests."""
+    def page(
+        self, which: HandoffFilter, *, at: Cursor | None = None, limit: int = 50
+    ) -> Page[Line]:
+        """One page of what was handed on, newest first."""
         with self._store.read() as tx:
-            shown = {one.id: self._shown(one) for one in handoffs.downstreams(tx)}
-            found = handoffs.latest(tx)
-        return tuple(HandoffView(one, shown.get(one.downstream_id, "–"), ()) for one in found)
+            lines = outbox.page(tx, which, at=at, limit=limit + 1)
+        return page_of(lines, at, limit, lambda line: (line.created_at, line.id))
+
+    def counts(self, which: HandoffFilter) -> Mapping[str, int]:
+        """How many fit the rest of the filter, by status."""
+        with self._store.read() as tx:
+            return outbox.count_by_status(tx, which)
 
     def view(self, handoff_id: str) -> HandoffView:
         """One event with every request. Raises ``NotFound``."""
         with self._store.read() as tx:
             found = handoffs.handoff(tx, handoff_id)
             target = handoffs.downstream(tx, found.downstream_id)
-            return HandoffView(found, self._shown(target), handoffs.tries(tx, handoff_id))
+            document = jobs.job(tx, found.job_id).name
+            tries = handoffs.tries(tx, handoff_id)
+            return HandoffView(found, document, self._shown(target), tries)
 
     def replay(self, handoff_ids: Sequence[str], actor: Actor) -> tuple[Handoff, ...]:
         """Send these messages once more, under their old ids. Raises ``NotFound``, ``NotAllowed``."""
@@ -150,6 +167,25 @@ class Downstreams:
         with self._store.write() as tx:
             old = [handoffs.handoff(tx, one) for one in handoff_ids]
             return tuple(again(tx, one, actor, now) for one in old)
+
+    def untaken(self, which: HandoffFilter) -> int:
+        """How many that fit failed, and can be sent again; counted up to 1,000."""
+        with self._store.read() as tx:
+            return len(outbox.untaken(tx, which, limit=_MOST_AGAIN))
+
+    def replay_untaken(self, which: HandoffFilter, actor: Actor) -> int:
+        """Send once more what fits and nobody took, under its old ids; how many messages that were."""
+        sent = 0
+        while sent < _MOST_AGAIN:
+            # a few at a time: others write too
+            with self._store.write() as tx:
+                found = outbox.untaken(tx, which, limit=_AT_ONCE)
+                for one in found:
+                    again(tx, handoffs.handoff(tx, one), actor, self._clock())
+            sent += len(found)
+            if len(found) < _AT_ONCE:
+                break
+        return sent
 
     def _view(self, one: Downstream) -> DownstreamView:
         fingerprint, trouble = "–", ""

@@ -17,13 +17,16 @@ class Bounds:
 
     ``head_s`` is the time from connecting, or from the first byte of a further request, to the end of its
     headers; ``head_bytes`` their size. Of more than ``connections`` the one that has waited longest
-    without a request is closed for the new one; when all are at work the new one is answered 503. All
-    of them stay below the 1,024 files that a process may usually open.
+    without a request is closed for the new one; when all are at work the new one is answered 503. Web
+    sockets, of which each open screen holds one, have a number of their own, so that screens keep no
+    webhook out; one beyond it is answered 503. All of them stay below the 1,024 files that a process may
+    usually open.
     """
 
     head_s: float = 10.0
     head_bytes: int = 64 * 1024
     connections: int = 400
+    web_sockets: int = 200
 
 
 def protocol_with(bounds: Bounds) -> type[asyncio.Protocol]:
@@ -93,6 +96,14 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._quiet_since = time.monotonic()
         super().on_response_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over to a web socket, which counts among its own kind from here on."""
+        open_ones = sum(not isinstance(one, _BoundedProtocol) for one in self.connections)
+        if open_ones < self._bounds.web_sockets:
+            super().handle_websocket_upgrade()
+        else:
+            self._refuse(b"503 Service Unavailable")
+
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self._bounds.head_s, self._too_late)
 
@@ -109,7 +120,10 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def _make_room(self) -> None:
-        others = (c for c in self.connections if isinstance(c, _BoundedProtocol) and c is not self)
+        own_kind = [one for one in self.connections if isinstance(one, _BoundedProtocol)]
+        if len(own_kind) <= self._bounds.connections:
+            return
+        others = (one for one in own_kind if one is not self)
         quiet = [other for other in others if other.is_quiet and not other.transport.is_closing()]
         if quiet:
             min(quiet, key=lambda other: other._quiet_since).transport.close()  # noqa: SLF001 - one class

@@ -12,6 +12,7 @@ from core.store.engine import Transaction
 from core.store.tables import DownstreamRow, HandoffRow, HandoffTryRow
 
 __all__ = [
+    "EVENT_TYPES",
     "Downstream",
     "Handoff",
     "HandoffTry",
@@ -22,7 +23,6 @@ __all__ = [
     "downstream",
     "downstreams",
     "handoff",
-    "latest",
     "newest_generation",
     "of_job",
     "record_try",
@@ -33,6 +33,8 @@ __all__ = [
 PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 PARSED = "job.parsed"
 """The ``event_type`` of an event about a result."""
+EVENT_TYPES = (PARSED, "job.failed_parse")
+"""Every one that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +194,6 @@ def newest_generation(tx: Transaction, job_id: str) -> int | None:
         HandoffRow.job_id == job_id, HandoffRow.event_type == PARSED
     )
     return tx.exec(newest).one()
-
-
-def latest(tx: Transaction, *, limit: int = 100) -> tuple[Handoff, ...]:
-    """The newest events."""
-    query = select(HandoffRow).order_by(col(HandoffRow.created_at).desc()).limit(limit)
-    return tuple(_handoff(row) for row in tx.exec(query))
 
 
 def tries(tx: Transaction, handoff_id: str) -> tuple[HandoffTry, ...]:

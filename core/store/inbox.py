@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, func, literal, or_, select
 from sqlalchemy.types import LargeBinary
 from sqlmodel import col
 
 from core.store.engine import Transaction
+from core.store.paging import Cursor, rows_at
 from core.store.tables import DeliveryRow, JobRow
 
-__all__ = ["Cursor", "DeliveryFilter", "Line", "count_by_verdict", "event_types", "ids", "page"]
+__all__ = ["DeliveryFilter", "Line", "count_by_verdict", "event_types", "ids", "page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,6 @@ class DeliveryFilter:
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the list, newest first: just after this delivery, or just before it."""
-
-    at: datetime
-    id: str
-    is_backwards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +57,14 @@ _COLUMNS = [
 def page(
     tx: Transaction, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
 ) -> tuple[Line, ...]:
-    """The deliveries next to a place in the list, newest first; from its top without one.
-
-    Costs the same at every depth: the database begins at the cursor instead of counting up to it.
-    """
-    received, key = col(DeliveryRow.received_at), col(DeliveryRow.id)
-    where = _conditions(tx, which)
-    is_backwards = at is not None and at.is_backwards
-    if at is not None:
-        beyond = received > at.at if is_backwards else received < at.at
-        beside = key > at.id if is_backwards else key < at.id
-        where.append(or_(beyond, and_(received == at.at, beside)))
-        # said twice, so that the index on the moment alone can be used from here on
-        where.append(received >= at.at if is_backwards else received <= at.at)
-    order = (received, key) if is_backwards else (received.desc(), key.desc())
+    """The deliveries next to a place in the list, newest first; from its top without one."""
     query = (
         select(*_COLUMNS)
         .outerjoin(JobRow, col(JobRow.id) == col(DeliveryRow.job_id))
-        .where(*where)
-        .order_by(*order)
-        .limit(limit)
+        .where(*_conditions(tx, which))
     )
-    lines = [Line(*row) for row in tx.execute(query)]
-    return tuple(reversed(lines) if is_backwards else lines)
+    rows = rows_at(tx, query, col(DeliveryRow.received_at), col(DeliveryRow.id), at, limit)
+    return tuple(Line(*row) for row in rows)
 
 
 def ids(tx: Transaction, which: DeliveryFilter, *, limit: int) -> tuple[str, ...]:

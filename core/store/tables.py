@@ -590,7 +590,10 @@ class HandoffRow(SQLModel, table=True):
     __tablename__ = "handoff"
     __table_args__ = (
         Index("ix_handoff_due", "status", "next_at"),
-        Index("ix_handoff_created", "created_at"),
+        # the last columns are there to be counted without a look at the rows, which hold bodies
+        Index("ix_handoff_created", "created_at", "id", "status", "event_type"),
+        Index("ix_handoff_status_created", "status", "created_at", "id", "event_type"),
+        Index("ix_handoff_downstream", "downstream_id", "created_at", "id", "status", "event_type"),
     )
 
     id: str = Field(primary_key=True)

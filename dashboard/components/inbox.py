@@ -1,16 +1,16 @@
 """The inbox of webhooks: filters in the URL, counts, and a list that pages at any depth."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from core.console import Console
-from core.services.deliveries import DeliveryPage
-from core.store.inbox import Cursor, DeliveryFilter, Line
+from core.store.inbox import DeliveryFilter, Line
 from dashboard.boundary import explained
-from dashboard.components import times
+from dashboard.components import paging, times
 from dashboard.components.verdicts import VERDICT_SIGNS, sign_of_line
 from dashboard.wording import ago, plain
 
@@ -22,7 +22,7 @@ _AGES = {
     "last 24 hours": timedelta(hours=24),
     "last 7 days": timedelta(days=7),
 }
-_CURSOR = "at"
+_PLACE = "at"
 _SHOWN_MISSING = 20
 _SHOWN_VERDICTS = 8
 
@@ -32,7 +32,7 @@ def show(console: Console) -> None:
     _path(console)
     _missing(console)
     which, words = _filters(console)
-    at = _cursor()
+    at = paging.place(_PLACE)
 
     @st.fragment(run_every=None if at else 2)
     def live() -> None:
@@ -43,9 +43,9 @@ def show(console: Console) -> None:
                 st.caption(plain(f"Filters: {', '.join(words)}"))
             if found.lines:
                 _table(found.lines, console.clock())
-                _pager(found, is_top=at is None)
             else:
                 st.info(_nothing(console, is_filtered=bool(words) or at is not None))
+            paging.show(_PLACE, found)
 
     live()
 
@@ -86,13 +86,16 @@ def link_to(delivery_id: str) -> str:
 
 
 def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
+    anew = partial(paging.forget, _PLACE)
     with st.container(horizontal=True, key="delivery-filters"):
         verdicts = st.multiselect(
             "Verdict",
             list(VERDICT_SIGNS),
             format_func=lambda name: VERDICT_SIGNS[name].word,
+            placeholder="All",
             key="verdict",
             bind="query-params",
+            on_change=anew,
         )
         kind = st.selectbox(
             "Event",
@@ -101,15 +104,30 @@ def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
             placeholder="All",
             key="event",
             bind="query-params",
+            on_change=anew,
         )
         age = st.selectbox(
-            "Time", list(_AGES), index=None, placeholder="All", key="time", bind="query-params"
+            "Time",
+            list(_AGES),
+            index=None,
+            placeholder="All",
+            key="time",
+            bind="query-params",
+            on_change=anew,
         )
         job = st.text_input(
-            "Job", key="job", bind="query-params", placeholder="job-… or the vendor's id"
+            "Job",
+            key="job",
+            bind="query-params",
+            placeholder="job-… or the vendor's id",
+            on_change=anew,
         )
         text = st.text_input(
-            "Text in the body", key="text", bind="query-params", icon=":material/search:"
+            "Text in the body",
+            key="text",
+            bind="query-params",
+            icon=":material/search:",
+            on_change=anew,
         )
     which = DeliveryFilter(
         verdicts=frozenset(verdicts),
@@ -170,46 +188,6 @@ def _verdict(line: Line) -> str:
     extra = " (test)" if line.scope == "test" else ""
     extra += " (replay)" if line.replay_of else ""
     return f"{sign.mark} {sign.word}{extra}"
-
-
-def _pager(found: DeliveryPage, *, is_top: bool) -> None:
-    if is_top and found.older is None:
-        return
-    with st.container(horizontal=True, key="delivery-pager"):
-        if not is_top and st.button("Newest", key="newest", icon=":material/first_page:"):
-            _go(None)
-        newer = st.button(
-            "Newer", key="newer", icon=":material/chevron_left:", disabled=found.newer is None
-        )
-        older = st.button(
-            "Older", key="older", icon=":material/chevron_right:", disabled=found.older is None
-        )
-    if newer:
-        _go(found.newer)
-    if older:
-        _go(found.older)
-
-
-def _go(cursor: Cursor | None) -> None:
-    if cursor is None:
-        st.query_params.pop(_CURSOR, None)
-    else:
-        direction = "newer" if cursor.is_backwards else "older"
-        st.query_params[_CURSOR] = f"{direction}~{cursor.at.isoformat()}~{cursor.id}"
-    st.rerun()
-
-
-def _cursor() -> Cursor | None:
-    """The place in the list from the URL; the top when it is none."""
-    direction, _, rest = st.query_params.get(_CURSOR, "").partition("~")
-    moment, _, key = rest.partition("~")
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    if at.tzinfo is None or direction not in {"newer", "older"}:
-        return None
-    return Cursor(at, key, is_backwards=direction == "newer")
 
 
 def _nothing(console: Console, *, is_filtered: bool) -> str:

@@ -21,8 +21,10 @@ from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.services.workbench import Draft
-from core.store import jobs, visits
+from core.store import handoffs, jobs, visits
 from core.store.inbox import DeliveryFilter
+from core.store.outbox import HandoffFilter
+from core.store.seal import KEY_FILE
 from dashboard.components.hostile import harmless
 from dashboard.components.page_strip import mark
 from dashboard.components.tables import tables_of
@@ -358,6 +360,88 @@ def test_a_downstream_is_added_shown_masked_and_switched_off(
     target = trusting.downstreams.known()[0]
     app.button(key=f"disable-{target.id}").click().run()
     assert trusting.downstreams.known()[0].is_disabled
+
+
+def _handed_on(console: Console, count: int) -> None:
+    """Hand-offs of one document, the first of them not taken."""
+    console.downstreams.add("http://127.0.0.1:9/private-part", ALICE)
+    (target,) = console.downstreams.known()
+    (job_id,) = submitted(console, {"lease.txt": b"words"}).job_ids
+    with console.store.write() as tx:
+        handoffs.add(
+            tx,
+            [
+                handoffs.Handoff(
+                    id=f"hof-{n:03}",
+                    message_id=f"msg-{n:03}",
+                    downstream_id=target.id,
+                    job_id=job_id,
+                    generation=1,
+                    event_type="job.parsed" if n else "job.failed_parse",
+                    body=b"{}",
+                    status=handoffs.DELIVERED if n else handoffs.FAILED,
+                    created_at=console.clock() - timedelta(hours=2 * n),
+                    next_at=None,
+                )
+                for n in range(count)
+            ],
+        )
+
+
+def test_downstream_filters_counts_and_pages_what_was_handed_on(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Filters in the URL narrow the list, counts say how much fits, and all pages can be reached."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 60)
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    _no_traceback(app)
+    assert "60 hand-offs" in _all_text(app).replace("\\", "")
+    assert len(app.dataframe[0].value) == 50
+    app.button(key="sent-older").click().run()
+    assert len(app.dataframe[0].value) == 10
+    app.multiselect(key="state").select("failed").run()
+    # a list whose filters change begins at its top
+    assert list(app.dataframe[0].value["document"]) == ["lease.txt"]
+    assert "1 hand-off · filters: not taken" in _all_text(app).replace("\\", "")
+    name = console.downstreams.known()[0].name
+    query = {"endpoint": name, "kind": "job.parsed", "within": "last 24 hours"}
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream", **query)
+    assert len(app.dataframe[0].value) == 11
+    assert "private-part" not in _all_text(app) + app.dataframe[0].value.to_csv()
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream", about="job-none")
+    assert any("No hand-off fits these filters" in info.value for info in app.info)
+
+
+def test_downstream_sends_again_what_nobody_took(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """One button sends what fits the filters and was not taken, and says how much that is."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 3)
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    app.button(key="send-again").click().run()
+    _no_traceback(app)
+    assert console.downstreams.counts(HandoffFilter()) == {
+        "delivered": 2,
+        "failed": 1,
+        "pending": 1,
+    }
+    assert "send-again" not in [button.key for button in app.button]
+
+
+def test_a_sealed_endpoint_says_what_to_put_back(
+    make_console: Callable[..., Console], open_screen: Open, tmp_path: Path
+) -> None:
+    """Without the key each endpoint is marked, what to do is said once, and the list still shows."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 1)
+    (tmp_path / "data" / KEY_FILE).unlink()
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    _no_traceback(app)
+    (error,) = app.error
+    assert "data folder" in error.value
+    assert len(app.dataframe[0].value) == 1
 
 
 def test_replay_shows_what_it_would_do_before_it_does_it(

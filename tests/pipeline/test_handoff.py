@@ -21,6 +21,7 @@ from core.errors import NotAllowed
 from core.pipeline.handoff import WAITS, HandOff, begin
 from core.serving import Served
 from core.store import jobs
+from core.store.outbox import HandoffFilter
 from core.webhooks.outbound import check_target, masked, post
 from core.webhooks.standard import sign
 from tests.factories import ALICE, finished, submitted, wait_until
@@ -126,16 +127,16 @@ def test_eight_tries_over_hours_then_a_person_decides(make_console: Maker, stage
     assert len(stage.received) == 8
     assert len({headers["webhook-id"] for headers, _ in stage.received}) == 1
     assert _status(console, job_id) is JobStatus.FAILED_HANDOFF
-    (view,) = console.downstreams.latest()
-    tries = console.downstreams.view(view.handoff.id).tries
+    (line,) = console.downstreams.page(HandoffFilter()).lines
+    tries = console.downstreams.view(line.id).tries
     assert [t.status for t in tries] == [503] * 8
     assert timedelta(hours=2) < tries[-1].at - tries[0].at < timedelta(hours=12)
     stage.status = 200
-    console.downstreams.replay([view.handoff.id], ALICE)
+    console.downstreams.replay([line.id], ALICE)
     assert _status(console, job_id) is JobStatus.HANDING_OFF
     assert handoff.send_due() == 1
     assert _status(console, job_id) is JobStatus.COMPLETE
-    assert stage.received[-1][0]["webhook-id"] == view.handoff.message_id
+    assert stage.received[-1][0]["webhook-id"] == line.message_id
 
 
 def test_a_stage_that_fails_for_days_is_disabled(make_console: Maker, stage: Stage) -> None:
@@ -230,7 +231,7 @@ def test_addresses_are_shown_masked(make_console: Maker, stage: Stage) -> None:
     console = make_console(downstream_private=True)
     secret = console.downstreams.add(stage.url, ALICE)
     _parsed(console)
-    shown = repr(console.downstreams.known()) + repr(console.downstreams.latest())
+    shown = repr(console.downstreams.known()) + repr(console.downstreams.page(HandoffFilter()))
     assert "very-private" not in shown
     assert secret not in shown
     with pytest.raises(NotAllowed):

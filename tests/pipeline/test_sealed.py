@@ -18,6 +18,7 @@ from core.pipeline.handoff import HandOff, begin
 from core.serving import Served
 from core.settings import Settings
 from core.store import handoffs, jobs
+from core.store.outbox import HandoffFilter
 from core.store.seal import KEY_FILE
 from core.telemetry import configure_logs
 from core.webhooks.standard import sign
@@ -111,15 +112,15 @@ def test_a_key_that_is_gone_is_told_and_loses_nothing(
     configure_logs(log)
     _parsed(console, "a.txt")
     _sent(console)
-    (one,) = console.downstreams.latest()
-    (tried,) = console.downstreams.view(one.handoff.id).tries
+    (one,) = console.downstreams.page(HandoffFilter()).lines
+    (tried,) = console.downstreams.view(one.id).tries
     (target,) = console.downstreams.known()
     facts = [fact for fact in console.setup.facts() if fact.topic == "Downstream"]
     for told_so in (tried.error, target.trouble, f"{facts[0].what} {facts[0].next_step}"):
         assert f"{KEY_FILE} back into the data folder" in told_so
     assert url not in f"{log.getvalue()}{one}{target}{tried}"
     hidden.rename(tmp_path / "data" / KEY_FILE)
-    console.downstreams.replay([one.handoff.id], ALICE)
+    console.downstreams.replay([one.id], ALICE)
     _sent(console)
     assert all(_holds(secret, request) for request in told)
     assert told

@@ -8,6 +8,7 @@ from core.console import Console
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.money import Tier
 from core.pipeline.handoff import HandOff
+from core.store.outbox import HandoffFilter
 from tests.factories import ALICE
 from tests.pipeline.test_handoff import Stage, stage
 from tests.pipeline.vendor import Vendor, World, tell
@@ -98,7 +99,7 @@ def test_a_downstream_that_did_not_take_it_still_has_not(make_console: Maker, st
         assert _is(world, JobStatus.FAILED_HANDOFF)
         stage.status = 200
         console.downstreams.enable(console.downstreams.known()[0].id)
-        console.downstreams.replay([console.downstreams.latest()[0].handoff.id], ALICE)
+        console.downstreams.replay([console.downstreams.page(HandoffFilter()).lines[0].id], ALICE)
         _send(world)
         assert _is(world, JobStatus.COMPLETE)
         assert len(stage.received) == 2

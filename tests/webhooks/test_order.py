@@ -46,19 +46,23 @@ def _stories(draw: st.DrawFn) -> list[tuple[str, bool]]:
 
 
 def test_events_in_any_order_never_turn_a_job_back_and_end_as_in_order(
-    make_console: Callable[..., Console],
+    make_console: Callable[..., Console], database_url: str
 ) -> None:
     """Whatever comes when and how often, the job ends complete, each event once on its timeline."""
     vendor, numbers = Vendor(), count(1)
 
     with Served(vendor.app) as service:
         console = make_console(
-            api_key="llx-key", base_url=service.url, webhook_secrets=SECRET, daily_limit_usd=1000
+            api_key="llx-key",
+            base_url=service.url,
+            webhook_secrets=SECRET,
+            daily_limit_usd=1000,
+            database_url=database_url,
         )
 
         @given(story=_stories())
         @settings(
-            max_examples=10,
+            max_examples=8,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
             database=None,

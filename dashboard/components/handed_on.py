@@ -1,0 +1,196 @@
+"""What was handed on: filters in the URL, counts, a live list that pages at any depth, sending again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from core.console import Console
+from core.domain.jobs import Actor
+from core.services.downstreams import DownstreamView
+from core.store.handoffs import DELIVERED, EVENT_TYPES, FAILED, PENDING
+from core.store.outbox import HandoffFilter, Line
+from dashboard.boundary import explained
+from dashboard.components import paging, times
+from dashboard.wording import Sign, ago, plain
+
+__all__ = ["HANDOFF_SIGNS", "show"]
+
+HANDOFF_SIGNS = {
+    PENDING: Sign("on its way", ":material/pending:", "blue", "●"),
+    DELIVERED: Sign("taken", ":material/check_circle:", "green", "✓"),
+    FAILED: Sign("not taken", ":material/cancel:", "red", "✕"),
+}
+"""By status."""
+
+_AGES = {
+    "last hour": timedelta(hours=1),
+    "last 24 hours": timedelta(hours=24),
+    "last 7 days": timedelta(days=7),
+}
+_PLACE = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A filter, and what it says in words."""
+
+    which: HandoffFilter
+    words: Sequence[str]
+
+
+def show(console: Console, known: Sequence[DownstreamView], actor: Actor) -> None:
+    """Filters, numbers, the list; live while its newest page is shown."""
+    st.subheader("Handed on", anchor=False)
+    chosen = _filters(console, known)
+    at = paging.place(_PLACE)
+    names = {target.id: target.name for target in known}
+
+    @st.fragment(run_every=None if at else 2)
+    def live() -> None:
+        with explained():
+            _counts(console.downstreams.counts(chosen.which), chosen)
+            found = console.downstreams.page(chosen.which, at=at)
+            if found.lines:
+                _table(found.lines, names, console.clock())
+            else:
+                is_narrowed = bool(chosen.words) or at is not None
+                st.info(_nothing(is_narrowed=is_narrowed, has_targets=bool(known)))
+            paging.show(_PLACE, found)
+            _again(console, chosen.which, actor)
+
+    live()
+
+
+def _filters(console: Console, known: Sequence[DownstreamView]) -> _Choice:
+    anew = partial(paging.forget, _PLACE)
+    by_name = {target.name: target.id for target in known}
+    with st.container(horizontal=True, key="handoff-filters"):
+        statuses = st.multiselect(
+            "State",
+            list(HANDOFF_SIGNS),
+            format_func=lambda status: HANDOFF_SIGNS[status].word,
+            placeholder="All",
+            key="state",
+            bind="query-params",
+            on_change=anew,
+        )
+        endpoint = st.selectbox(
+            "Endpoint",
+            list(by_name),
+            index=None,
+            placeholder="All",
+            key="endpoint",
+            bind="query-params",
+            on_change=anew,
+        )
+        kind = st.selectbox(
+            "Event",
+            EVENT_TYPES,
+            index=None,
+            placeholder="All",
+            key="kind",
+            bind="query-params",
+            on_change=anew,
+        )
+        age = st.selectbox(
+            "Time",
+            list(_AGES),
+            index=None,
+            placeholder="All",
+            key="within",
+            bind="query-params",
+            on_change=anew,
+        )
+        job = st.text_input(
+            "Job", key="about", bind="query-params", placeholder="job-…", on_change=anew
+        )
+    which = HandoffFilter(
+        statuses=frozenset(statuses),
+        downstream_id=by_name[endpoint] if endpoint else "",
+        event_type=kind or "",
+        job=(job or "").strip(),
+        since=console.clock() - _AGES[age] if age else None,
+    )
+    words = [HANDOFF_SIGNS[status].word for status in statuses]
+    words += [part for part in (endpoint, kind, age, which.job) if part]
+    return _Choice(which, words)
+
+
+def _counts(counts: Mapping[str, int], chosen: _Choice) -> None:
+    """How many fit, by state; and of those that are listed."""
+    with st.container(horizontal=True, key="handoff-counts"):
+        for status, sign in HANDOFF_SIGNS.items():
+            st.badge(f"{counts.get(status, 0):,} {sign.word}", icon=sign.icon, color=sign.color)
+    wanted = chosen.which.statuses or counts.keys()
+    total = sum(count for status, count in counts.items() if status in wanted)
+    said = f"{total:,} hand-off{'' if total == 1 else 's'}"
+    st.caption(plain(said + (f" · filters: {', '.join(chosen.words)}" if chosen.words else "")))
+
+
+def _table(lines: Sequence[Line], names: Mapping[str, str], now: datetime) -> None:
+    rows = [
+        {
+            "state": f"{HANDOFF_SIGNS[line.status].mark} {HANDOFF_SIGNS[line.status].word}",
+            "document": line.document or line.job_id,
+            "event": line.event_type,
+            "to": names.get(line.downstream_id, "–"),
+            "when": ago(line.created_at, now),
+            "open": _link_to(line.id),
+            "last answer": _answer(line),
+            "tries": line.tries,
+            "next try": times.clock(line.next_at) if line.next_at else "–",
+            "sent by": line.actor,
+        }
+        for line in lines
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        key="handoffs",
+        hide_index=True,
+        placeholder="–",
+        column_config={
+            "open": st.column_config.LinkColumn("", display_text="open", width="small"),
+            "document": st.column_config.TextColumn(width="medium"),
+            "tries": st.column_config.NumberColumn(width="small"),
+        },
+    )
+
+
+def _answer(line: Line) -> str:
+    return line.error or (str(line.answer) if line.answer is not None else "–")
+
+
+def _link_to(handoff_id: str) -> str:
+    """The address of one hand-off; it carries the filters, so that the way back keeps them."""
+    kept = [(n, v) for n in st.query_params for v in st.query_params.get_all(n) if n != "handoff"]
+    return f"/webhooks?{urlencode([*kept, ('handoff', handoff_id)])}"
+
+
+def _again(console: Console, which: HandoffFilter, actor: Actor) -> None:
+    """Everything that fits and nobody took, at once; told first."""
+    count = console.downstreams.untaken(which)
+    if not count:
+        return
+    noun = "event" if count == 1 else "events"
+    with st.popover(f"Send {count:,} {noun} again", icon=":material/replay:", key="again"):
+        st.markdown(
+            f"{count:,} {noun} that fit these filters were not taken. Each goes out once more with the same "
+            "bytes and the same `webhook-id`, by which a receiver knows a repeat. It costs nothing."
+        )
+        if st.button("Send again", key="send-again", type="primary", icon=":material/replay:"):
+            sent = console.downstreams.replay_untaken(which, actor)
+            st.toast(f"{sent:,} on their way.", icon=":material/check_circle:")
+            st.rerun()
+
+
+def _nothing(*, is_narrowed: bool, has_targets: bool) -> str:
+    if is_narrowed:
+        return "No hand-off fits these filters."
+    if has_targets:
+        return "Nothing was handed on yet. The next job that is parsed or fails appears here."
+    return "Nothing was handed on yet. Once there is an endpoint, each job that is parsed or fails appears here."

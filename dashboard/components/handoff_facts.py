@@ -1,0 +1,55 @@
+"""One hand-off: how far it is, every request that was made for it, and its bytes."""
+
+import streamlit as st
+
+from core.console import Console
+from core.domain.jobs import Actor
+from core.errors import ConsoleError
+from dashboard.boundary import tell
+from dashboard.components import times
+from dashboard.components.handed_on import HANDOFF_SIGNS
+from dashboard.wording import plain
+
+__all__ = ["show"]
+
+
+def show(console: Console, handoff_id: str, actor: Actor) -> None:
+    """The facts, and sending it again."""
+    if st.button(
+        "All hand-offs", key="all-handoffs", type="tertiary", icon=":material/arrow_back:"
+    ):
+        del st.query_params["handoff"]
+        st.rerun()
+    view = console.downstreams.view(handoff_id)
+    one, sign = view.handoff, HANDOFF_SIGNS[view.handoff.status]
+    st.subheader(plain(view.document), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(sign.word, icon=sign.icon, color=sign.color)
+        st.markdown(f"{plain(one.event_type)} to `{view.shown}`", width="content")
+        st.caption(plain(f"{one.message_id} · by {one.actor}"), width="content")
+    if one.next_at is not None:
+        st.caption(f"Next try at {times.clock(one.next_at)}.")
+    for tried in view.tries:
+        is_good = tried.status is not None and 200 <= tried.status < 300  # noqa: PLR2004 - 2xx
+        color, icon = ("green", "check_circle") if is_good else ("red", "cancel")
+        said = tried.error or f"{tried.status} {tried.answer}"
+        st.markdown(
+            f":{color}[:material/{icon}:] **{tried.number}** · {times.stamp(tried.at)} · "
+            f"{plain(said)} :gray[{tried.took_ms:.0f} ms]"
+        )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            "screens/job.py",
+            label="Open the job",
+            icon=":material/description:",
+            query_params={"job": one.job_id},
+        )
+        if st.button("Replay", key="handoff-replay", icon=":material/replay:"):
+            try:
+                (new,) = console.downstreams.replay([handoff_id], actor)
+            except ConsoleError as error:
+                tell(error)
+            else:
+                st.query_params["handoff"] = new.id
+                st.rerun()
+    st.code(one.body.decode(), language="json", wrap_lines=True)

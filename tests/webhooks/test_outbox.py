@@ -1,0 +1,157 @@
+"""What was handed on: filters find what they say, counts fit them, and sending again takes what nobody took."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from core.console import Console
+from core.domain.jobs import JobStatus
+from core.services.downstreams import Downstreams
+from core.store import Store, handoffs
+from core.store.handoffs import DELIVERED, FAILED, PENDING, Downstream, Handoff, HandoffTry
+from core.store.outbox import HandoffFilter
+from core.store.paging import Cursor
+from core.store.seal import Seal
+from tests.factories import ALICE, submitted
+from tests.store.work import work_of
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def _a_handoff(number: int, **facts: object) -> Handoff:
+    plain: dict[str, object] = {
+        "id": f"hof-{number:06}",
+        "message_id": f"msg-{number}",
+        "downstream_id": "dwn-1",
+        "job_id": f"job-{number}",
+        "generation": 1,
+        "event_type": "job.parsed",
+        "body": b"{}",
+        "status": DELIVERED,
+        "created_at": NOW + timedelta(seconds=number),
+        "next_at": None,
+        "tries": 1,
+        "actor": "system:hand-off",
+        **facts,
+    }
+    return Handoff(**plain)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def desk(store: Store, tmp_path: Path) -> Downstreams:
+    """Two endpoints, the second of them disabled."""
+    with store.write() as tx:
+        for name, disabled_at in (("dwn-1", None), ("dwn-2", NOW)):
+            new = Downstream(name, "https://x.example/", "whsec_x", "alice", NOW)
+            handoffs.add_downstream(tx, replace(new, disabled_at=disabled_at))
+    return Downstreams(store, Seal((), tmp_path), allow_private=True, clock=lambda: NOW)
+
+
+def _stored(store: Store, *new: Handoff) -> None:
+    with store.write() as tx:
+        handoffs.add(tx, new)
+
+
+FOUR = (
+    _a_handoff(1),
+    _a_handoff(2, status=FAILED, downstream_id="dwn-2"),
+    _a_handoff(3, status=PENDING, next_at=NOW, tries=0),
+    _a_handoff(4, event_type="job.failed_parse"),
+)
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        (HandoffFilter(), {1, 2, 3, 4}),
+        (HandoffFilter(statuses=frozenset({FAILED, PENDING})), {2, 3}),
+        (HandoffFilter(downstream_id="dwn-1"), {1, 3, 4}),
+        (HandoffFilter(event_type="job.failed_parse"), {4}),
+        (HandoffFilter(job="job-3"), {3}),
+        (HandoffFilter(job="' OR 1=1 --"), set()),
+        (HandoffFilter(since=NOW + timedelta(seconds=3)), {3, 4}),
+        (HandoffFilter(statuses=frozenset({DELIVERED}), event_type="job.parsed"), {1}),
+    ],
+)
+def test_each_filter_finds_what_it_says_and_counts_fit(
+    store: Store, desk: Downstreams, which: HandoffFilter, numbers: set[int]
+) -> None:
+    """State, endpoint, event, job and time narrow the list, and the counts add up to it."""
+    _stored(store, *FOUR)
+    found = desk.page(which).lines
+    assert {line.id for line in found} == {f"hof-{n:06}" for n in numbers}
+    wanted = which.statuses or {DELIVERED, FAILED, PENDING}
+    assert sum(n for s, n in desk.counts(which).items() if s in wanted) == len(numbers)
+
+
+def test_a_line_says_what_was_answered_last(store: Store, desk: Downstreams) -> None:
+    """Of several requests the list shows the last one's answer."""
+    _stored(store, _a_handoff(1, status=PENDING, next_at=NOW, tries=0))
+    with store.write() as tx:
+        for number, status, error in ((1, None, "nobody listens there"), (2, 503, "")):
+            tried = HandoffTry(number, NOW, status, "", error, 1.0)
+            handoffs.record_try(tx, "hof-000001", tried, status=PENDING, next_at=NOW, at=NOW)
+    (line,) = desk.page(HandoffFilter()).lines
+    assert (line.tries, line.answer, line.error) == (2, 503, "")
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        HandoffFilter(),
+        HandoffFilter(statuses=frozenset({FAILED})),
+        HandoffFilter(downstream_id="dwn-2"),
+    ],
+    ids=["all", "failed", "endpoint"],
+)
+def test_a_page_deep_in_5_000_hand_offs_costs_a_fraction_of_them(
+    store: Store, desk: Downstreams, which: HandoffFilter
+) -> None:
+    """Also when few of them fit: no page reads all that came after it."""
+    few = {n: {"status": FAILED, "downstream_id": "dwn-2"} for n in range(0, 5000, 50)}
+    _stored(store, *(_a_handoff(n, **few.get(n, {})) for n in range(5000)))
+    with store.write() as tx:
+        tx.execute(text("ANALYZE handoff"))  # as either database does by itself in the long run
+    all_of_them = work_of(store, lambda: desk.page(HandoffFilter(), limit=5000))
+    bottom = Cursor(NOW + timedelta(seconds=1000), "z")
+    for at in (None, bottom):
+        assert len(desk.page(which, at=at).lines) > 10
+        assert 0 < work_of(store, partial(desk.page, which, at=at)) < all_of_them / 10
+
+
+def test_sent_again_is_what_nobody_took_and_only_once(make_console: Callable[..., Console]) -> None:
+    """What was taken, is on its way, was sent again or goes to a disabled endpoint is left alone."""
+    console = make_console(downstream_private=True)
+    for path in ("first", "second"):
+        console.downstreams.add(f"http://127.0.0.1:9/{path}", ALICE)
+    first, second = (target.id for target in console.downstreams.known())
+    console.downstreams.disable(second, ALICE)
+    job_ids = submitted(console, {f"{n}.txt": b"%d" % n for n in range(5)}).job_ids
+    facts: tuple[dict[str, object], ...] = (
+        {"status": FAILED},
+        {"status": FAILED, "downstream_id": second},
+        {"status": DELIVERED},
+        {"status": PENDING, "next_at": NOW},
+        {"status": FAILED},
+    )
+    _stored(
+        console.store,
+        *(
+            _a_handoff(n, job_id=job_id, **{"downstream_id": first, **more})
+            for n, (job_id, more) in enumerate(zip(job_ids, facts, strict=True))
+        ),
+        # the last one was replayed by somebody, and taken
+        _a_handoff(9, job_id=job_ids[4], message_id="msg-4", downstream_id=first),
+    )
+    assert console.downstreams.untaken(HandoffFilter()) == 1
+    assert console.downstreams.untaken(HandoffFilter(job=job_ids[2])) == 0
+    assert console.downstreams.replay_untaken(HandoffFilter(), ALICE) == 1
+    assert console.downstreams.replay_untaken(HandoffFilter(), ALICE) == 0
+    newest = console.downstreams.page(HandoffFilter()).lines[0]
+    assert (newest.message_id, newest.status, newest.actor) == ("msg-0", PENDING, str(ALICE))
+    assert console.jobs.view(job_ids[0]).job.status is not JobStatus.FAILED_HANDOFF
