@@ -1,6 +1,7 @@
 """Ctrl-C at any moment of a start ends the process: with a sentence, soon, and with nothing half done."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,10 +30,28 @@ main()
 """
 
 
-def _interrupted(moment: str, *command: str) -> tuple[int, str]:
+_AT_THE_IMPORT = """
+import os, signal, sys
+
+moment = sys.argv.pop(1)
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Watch())
+
+from core.__main__ import main
+
+main()
+"""
+
+
+def _interrupted(moment: str, *command: str, script: str = _AT_THE_MOMENT) -> tuple[int, str]:
     """The command, with Ctrl-C when the main thread has just started the thread of that name."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _AT_THE_MOMENT, moment, *command],
+        [sys.executable, "-c", script, moment, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,3 +94,20 @@ def test_a_parse_that_is_interrupted_at_its_start_ends_in_order(tmp_path: Path) 
     assert code not in {0, -9}, said
     assert "Traceback" not in said
     assert _nobody_works(tmp_path)
+
+
+@pytest.mark.parametrize("moment", ["core.cli", "typer", "core.cli.spend"])
+def test_ctrl_c_while_the_command_loads_ends_it_without_a_word(moment: str) -> None:
+    """Nothing was begun, so there is nothing to say: no traceback either."""
+    code, said = _interrupted(moment, "up", script=_AT_THE_IMPORT)
+    assert (code, said) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("moment", ["uvicorn", "core.console"])
+def test_ctrl_c_while_the_console_loads_ends_in_order(tmp_path: Path, moment: str) -> None:
+    """From then on it is remembered, said, and obeyed before anything is started."""
+    code, said = _interrupted(moment, "up", "--port", str(free_port()), script=_AT_THE_IMPORT)
+    assert code == 130, said
+    assert said.startswith("Stopping:"), said
+    assert "Traceback" not in said
+    assert not (tmp_path / "var" / "simulator").exists()
