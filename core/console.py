@@ -514,6 +514,7 @@ class _Mock:
             folder,
             read,
             page_image=console.local.page_image,
+            figures=console.local,
         )
         self.simulator = Served(look_alike)
 
