@@ -6,10 +6,11 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -80,6 +81,8 @@ from core.webhooks.receiver import Receiver
 from core.webhooks.signatures import SigningSecret
 
 __all__ = ["Console", "local_actor"]
+
+T = TypeVar("T")
 
 
 def local_actor() -> Actor:
@@ -210,7 +213,9 @@ class Console:
         self.jobs = Jobs(
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
-        self.first_contact = FirstContact(settings, self.submissions, self.jobs, self._wire_facts)
+        self.first_contact = FirstContact(
+            settings, self.submissions, self.jobs, self._wire_facts, self._removal_fact
+        )
         self.deliveries = Deliveries(self.store, clock, self._secrets)
         self.again = Reparse(
             self.store,
@@ -483,14 +488,22 @@ class Console:
         self.store.close()
 
     def _wire_facts(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
-        async def ask() -> tuple[LiveFact, ...]:
+        return self._in_real(lambda engine: engine.first_contact(vendor_job_id, attempt_id))
+
+    def _removal_fact(self, vendor_job_id: str) -> LiveFact:
+        return self._in_real(lambda engine: engine.last_contact(vendor_job_id))
+
+    def _in_real(self, ask: Callable[[LlamaParseEngine], Awaitable[T]]) -> T:
+        """What an engine of its own answers, for whoever has no loop."""
+
+        async def asked() -> T:
             engine = self._llamaparse(Mode.REAL)
             try:
-                return await engine.first_contact(vendor_job_id, attempt_id)
+                return await ask(engine)
             finally:
                 await engine.close()
 
-        return asyncio.run(ask())
+        return asyncio.run(asked())
 
     def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
         return self._known_secrets
@@ -526,6 +539,7 @@ class _Mock:
             read,
             page_image=console.local.page_image,
             clock=console.clock,
+            figures=console.local,
         )
         self.simulator = Served(look_alike)
 

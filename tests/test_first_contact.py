@@ -13,14 +13,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.api import ingress_app
 from core.console import Console
+from core.domain.documents import ParsedDocument
 from core.domain.routing import Mode
 from core.engines.llamaparse import LiveFact, Verdict
 from core.engines.local import LocalEngine
-from core.errors import NotAllowed
+from core.errors import DocumentRefused, NotAllowed, RefusalReason
 from core.serving import Served
 from core.simulator import SimulatorConfig, create_simulator
+from core.simulator.config import Reader
 from tests.factories import ALICE
 from tests.pipeline.vendor import Vendor
+from tests.vendor import paid
 
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
 PUBLIC = b"https://console.test"
@@ -55,11 +58,15 @@ class _Anonymous:
 
 @contextmanager
 def _service(
-    folder: Path, call_back: str = "", config: SimulatorConfig | None = None
+    folder: Path,
+    call_back: str = "",
+    config: SimulatorConfig | None = None,
+    reader: Reader | None = None,
 ) -> Iterator[str]:
     folder.mkdir()
     local = LocalEngine()
-    app = create_simulator(config or SimulatorConfig(billed_after_s=1), folder, local.read)
+    known = config or SimulatorConfig(billed_after_s=1)
+    app = create_simulator(known, folder, reader or local.read)
     try:
         with Served(_Anonymous(app, call_back)) as served:
             yield served.url
@@ -87,11 +94,49 @@ def test_every_fact_is_confirmed_where_the_service_is_as_documented(
         facts = console.first_contact.run(quote, ALICE, billed_within_s=30)
         spent = console.spend.today(Mode.REAL)
         console.close()
+        (trial,) = paid(url)
     verdicts = _by_topic(facts)
     assert verdicts.pop("region") is Verdict.UNKNOWN
     assert set(verdicts.values()) == {Verdict.CONFIRMED}, facts
-    assert {"auth", "signature", "body format", "event names", "usage", "job"} <= verdicts.keys()
+    told = {"auth", "signature", "body format", "event names", "usage", "job", "delete"}
+    assert told <= verdicts.keys()
     assert spent.credits == 3
+    assert trial["is_deleted"], "the trial was left behind"
+
+
+def test_what_is_not_billed_yet_is_not_deleted(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """A job that is gone could not say any more what it cost, so it stays, and the report says so."""
+    unbilled = SimulatorConfig(billed_after_s=3600)
+    with _service(tmp_path / "service", config=unbilled) as url:
+        console = make_console(worker=True, api_key="llx-key", base_url=url)
+        quote = console.first_contact.quote()
+        facts = console.first_contact.run(quote, ALICE, billed_within_s=0)
+        console.close()
+        (trial,) = paid(url)
+    (told,) = [fact for fact in facts if fact.topic == "delete"]
+    assert told.verdict is Verdict.UNKNOWN
+    assert "stays at LlamaParse" in told.what
+    assert not trial["is_deleted"]
+
+
+def test_a_trial_that_failed_is_deleted_too(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """Where the page could not be parsed nothing is left behind either."""
+
+    async def broken(_path: Path, _name: str, _pages: str) -> ParsedDocument:
+        raise DocumentRefused(RefusalReason.BROKEN, "torn")
+
+    with _service(tmp_path / "service", reader=broken) as url:
+        console = make_console(worker=True, api_key="llx-key", base_url=url)
+        quote = console.first_contact.quote()
+        facts = console.first_contact.run(quote, ALICE, billed_within_s=30)
+        console.close()
+        (trial,) = paid(url)
+    assert _by_topic(facts) == {"parse": Verdict.DIFFERENT, "delete": Verdict.CONFIRMED}
+    assert trial["is_deleted"]
 
 
 def test_what_is_different_is_told(make_console: Callable[..., Console]) -> None:
@@ -105,6 +150,7 @@ def test_what_is_different_is_told(make_console: Callable[..., Console]) -> None
     assert verdicts["versions"] is Verdict.DIFFERENT
     assert verdicts["usage"] is Verdict.DIFFERENT
     assert verdicts["signature"] is Verdict.UNKNOWN
+    assert verdicts["delete"] is Verdict.DIFFERENT
     assert verdicts["job"] is Verdict.CONFIRMED
     assert all(fact.what for fact in facts)
 
@@ -150,5 +196,5 @@ def test_the_command_shows_the_price_and_asks(tmp_path: Path) -> None:
         done = run("--yes", "--json", "--wait", "30")
     assert done.returncode == 0, done.stdout + done.stderr
     verdicts = {fact["topic"]: fact["verdict"] for fact in json.loads(done.stdout)}
-    assert verdicts["job"] == verdicts["usage"] == "confirmed"
+    assert verdicts["job"] == verdicts["usage"] == verdicts["delete"] == "confirmed"
     assert "llx-key" not in done.stdout + done.stderr

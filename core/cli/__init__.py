@@ -190,7 +190,9 @@ def simulator(
             seed=seed, api_key=api_key, webhook_secret=webhook_secret, faults=tuple(fault or ())
         )
         try:
-            look_alike = create_simulator(config, folder, local.read, page_image=local.page_image)
+            look_alike = create_simulator(
+                config, folder, local.read, page_image=local.page_image, figures=local
+            )
         except ValueError as error:
             raise ConsoleError(str(error)) from error
         typer.echo(f"The simulator listens on http://127.0.0.1:{port}")

@@ -14,6 +14,7 @@ from core.errors import RefusalReason
 __all__ = [
     "Document",
     "EngineName",
+    "Figure",
     "PageClass",
     "PageProfile",
     "ParsedDocument",
@@ -110,6 +111,15 @@ def page_class(page: PageProfile, at: Thresholds) -> PageClass:
     is_set = page.columns >= at.columns if page.columns is not None else _COLUMNS in page.reasons
     # whatever else the engine notices about a layout, one day perhaps more than tables
     return PageClass.TABLE if is_set or set(page.reasons) - {_FIGURE, _COLUMNS} else PageClass.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture within a page: its box is x, y, width and height in points, from the upper left."""
+
+    name: str
+    page: int
+    box: tuple[int, int, int, int]
 
 
 _WITHOUT_SCREENSHOTS = {"application/pdf", "text/plain", "text/markdown", "text/csv"}

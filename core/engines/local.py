@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from pathlib import Path
 from core.domain.documents import (
     Document,
     EngineName,
+    Figure,
     PageProfile,
     ParsedDocument,
     ParsedPage,
@@ -162,6 +163,21 @@ class LocalEngine(InProcess):
         if picture is None:
             raise DocumentRefused(_R.NO_PAGES, f"There is no page {number}.", "")
         return picture
+
+    def figures(self, path: Path, pages: Sequence[int]) -> Sequence[Figure]:
+        """The pictures within these pages; none of what is no PDF. Raises ``DocumentRefused``."""
+        if media_type_of(path, path.name) != PDF:
+            return ()
+        with _named(path, PDF) as named, _explained(self._painters):
+            return self._painters.ask(reading.figures, str(named), pages)
+
+    def figure(self, path: Path, wanted: Figure) -> bytes:
+        """One of them as JPEG or PNG. Raises ``DocumentRefused``."""
+        with _named(path, PDF) as named, _explained(self._painters):
+            found = self._painters.ask(reading.figure, str(named), wanted)
+        if found is None:
+            raise DocumentRefused(_R.NO_PAGES, f"There is no picture {wanted.name}.", "")
+        return found
 
     # -- ParseEngine ------------------------------------------------------------------------------
 

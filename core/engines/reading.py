@@ -1,7 +1,8 @@
 """What a reader process does: LiteParse reads one file after the other, and only what is used goes back."""
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
@@ -10,7 +11,9 @@ from pathlib import Path
 import liteparse
 from PIL import Image, ImageSequence
 
-__all__ = ["Purpose", "ReadPage", "pages", "picture", "serve"]
+from core.domain.documents import Figure, page_ranges
+
+__all__ = ["Purpose", "ReadPage", "figure", "figures", "pages", "picture", "serve"]
 
 
 _DPI = 150.0
@@ -82,6 +85,41 @@ def picture(path: str, number: int, dpi: int) -> bytes | None:
     )
     found = parser.parse(path)
     return bytes(found.screenshots[0].image_bytes) if found.screenshots else None
+
+
+def figures(path: str, numbers: Sequence[int]) -> list[Figure]:
+    """The pictures within these pages of a PDF, in order; a scan that fills its page is none."""
+    return [_as_figure(image) for image in _images(path, page_ranges(numbers))]
+
+
+def figure(path: str, wanted: Figure) -> bytes | None:
+    """One of them as JPEG or PNG; None when there is no such picture."""
+    for image in _images(path, str(wanted.page)):
+        if _as_figure(image) == wanted:
+            return bytes(image.bytes)
+    return None
+
+
+def _images(path: str, target_pages: str) -> list[liteparse.ExtractedImage]:
+    parser = liteparse.LiteParse(
+        ocr_enabled=False,
+        image_mode="off",
+        extract_images=True,
+        target_pages=target_pages,
+        quiet=True,
+        num_workers=1,
+    )
+    found: list[liteparse.ExtractedImage] = parser.parse(path).images
+    return found
+
+
+def _as_figure(image: liteparse.ExtractedImage) -> Figure:
+    box = image.bbox
+    # the service counts pages from 0 in these names
+    name = re.sub(r"(?<=p)\d+", lambda page: str(int(page[0]) - 1), image.name, count=1)
+    sides = (box.x, box.y, box.width, box.height)
+    x, y, width, height = (round(side) for side in sides)
+    return Figure(name, image.page, (x, y, width, height))
 
 
 @cache

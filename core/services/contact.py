@@ -33,6 +33,11 @@ _EVENTS = {
     for name in ("pending", "running", "success", "error", "partial_success", "cancelled")
 }
 _HEADERS = {"x-webhook-event-id", "x-webhook-event-type"}
+_KEPT = LiveFact(
+    "delete",
+    Verdict.UNKNOWN,
+    "Not tried before the bill is known: the job stays at LlamaParse. Delete it there (--wait asks longer).",
+)
 _WEBHOOK = ("webhook", "signature", "body format", "event names", "webhook headers")
 
 
@@ -45,11 +50,13 @@ class FirstContact:
         submissions: Submissions,
         jobs: Jobs,
         wire_facts: Callable[[str, str], tuple[LiveFact, ...]],
+        removal_fact: Callable[[str], LiveFact],
     ) -> None:
         self._settings = settings
         self._submissions = submissions
         self._jobs = jobs
         self._wire_facts = wire_facts
+        self._removal_fact = removal_fact
 
     def quote(self) -> Quote:
         """The price of the one page; nothing is sent. Raises ``NotAllowed`` without a key."""
@@ -61,18 +68,24 @@ class FirstContact:
         return self._submissions.quote([upload], _TIER, Mode.REAL, parse_again=True)
 
     def run(self, quote: Quote, actor: Actor, *, billed_within_s: float = 120.0) -> list[LiveFact]:
-        """Parse it and report; a worker must run. Waits so long at most for the bill."""
+        """Parse it, report, and delete it at the service; a worker must run.
+
+        Waits so long at most for the bill. What is not billed yet is not deleted: it could not say
+        any more what it cost.
+        """
         submission = self._submissions.submit(quote, actor, f"contact-{uuid.uuid4().hex}")
         job_id = submission.job_ids[0]
         view = self._until(job_id, _is_at_rest, _PARSED_WITHIN_S)
         if not view.job.status.has_result:
             reason = f"{view.job.reason} {view.job.next_step}".strip()
             what = reason or f"The job is {view.job.status.value} still."
-            return [LiveFact("parse", Verdict.DIFFERENT, what)]
+            ended = self._until(job_id, _is_billed, billed_within_s)
+            return [LiveFact("parse", Verdict.DIFFERENT, what), *self._removed(ended)]
         attempt = view.attempts[-1]
         facts = [*self._asked(view, attempt), *self._wire_facts(_vendor_id(attempt), attempt.id)]
         facts += self._told(job_id, _TOLD_WITHIN_S)
-        return [*facts, self._billed(job_id, attempt, billed_within_s)]
+        facts.append(self._billed(job_id, attempt, billed_within_s))
+        return [*facts, *self._removed(self._jobs.view(job_id))]
 
     def _asked(self, view: JobView, attempt: Attempt) -> list[LiveFact]:
         url = self._settings.base_url
@@ -127,6 +140,13 @@ class FirstContact:
         problem = "" if credits_ == expected else f"{fine} The quote said {expected}."
         return LiveFact.judged("usage", fine, problem)
 
+    def _removed(self, view: JobView) -> list[LiveFact]:
+        """What was seen when each job that the service made of the page was deleted there."""
+        return [
+            self._removal_fact(_vendor_id(attempt)) if _is_settled(attempt) else _KEPT
+            for attempt in _made(view)
+        ]
+
     def _until(self, job_id: str, holds: Callable[[JobView], bool], within_s: float) -> JobView:
         """The job once this holds, or as it is when the time is up."""
         deadline = time.monotonic() + within_s
@@ -139,6 +159,18 @@ class FirstContact:
 
 def _is_at_rest(view: JobView) -> bool:
     return view.job.status.is_final or view.job.status is JobStatus.HELD
+
+
+def _made(view: JobView) -> list[Attempt]:
+    return [attempt for attempt in view.attempts if attempt.vendor_job_id]
+
+
+def _is_billed(view: JobView) -> bool:
+    return all(map(_is_settled, _made(view)))
+
+
+def _is_settled(attempt: Attempt) -> bool:
+    return attempt.status.is_final and attempt.reported_credits is not None
 
 
 def _vendor_id(attempt: Attempt) -> str:

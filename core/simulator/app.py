@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.clock import Clock, utc_now
 from core.simulator import admin, files, hooks, usage, v1, v2
-from core.simulator.config import PageImage, Reader, SimulatorConfig
+from core.simulator.config import Figures, PageImage, Reader, SimulatorConfig
 from core.simulator.desk import Desk
 from core.simulator.faults import Faults, FaultSpec
 from core.simulator.faulty import TRANSPORT, Faulty, transport_of
@@ -43,17 +43,18 @@ _OPEN_PATHS = frozenset(
 _ROUTES = (*v2.ROUTES, *v1.ROUTES, *files.ROUTES, *usage.ROUTES, *hooks.ROUTES, *admin.ROUTES)
 
 
-def create_simulator(
+def create_simulator(  # noqa: PLR0913 - what it draws with can be left out, and so can its clock
     config: SimulatorConfig,
     folder: Path,
     reader: Reader,
     *,
     page_image: PageImage | None = None,
+    figures: Figures | None = None,
     clock: Clock = utc_now,
 ) -> Starlette:
     """A simulator that keeps all it knows in ``folder`` and reads documents with ``reader``.
 
-    Without ``page_image`` there are no page screenshots. Its back office runs on the server's event
+    Without ``page_image`` there are no screenshots of PDFs, without ``figures`` no embedded images. Its back office runs on the server's event
     loop between the start and the end of its lifespan. Several processes may serve the same folder;
     after a crash the next one goes on. Raises ``ValueError`` for a fault that is not one.
     """
@@ -63,7 +64,7 @@ def create_simulator(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         state = await asyncio.to_thread(State, folder, config.seed, config.lease_s, config.events)
         app.state.faults = faults
-        archive = Archive(state, config.page_separator, page_image)
+        archive = Archive(state, config.page_separator, page_image, figures)
 
         def legacy(job_id: str) -> bytes:
             job = state.find(job_id)
@@ -72,7 +73,7 @@ def create_simulator(
 
         sender = Sender(state, config, faults, legacy)
         try:
-            async with Runner(state, config, reader, sender, clock) as runner:
+            async with Runner(state, config, reader, figures, sender, clock) as runner:
                 links = Links(state.link_key, config.link_s)
                 app.state.desk = Desk(config, state, runner, faults, archive, links)
                 yield

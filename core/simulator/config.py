@@ -1,12 +1,13 @@
 """What a simulator is told by whoever starts it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from core.domain.documents import ParsedDocument
+from core.domain.documents import Figure, ParsedDocument
 
-__all__ = ["PageImage", "Reader", "SimulatorConfig"]
+__all__ = ["Figures", "PageImage", "Reader", "SimulatorConfig"]
 
 Reader = Callable[[Path, str, str], Awaitable[ParsedDocument]]
 """Reads a stored document: its path, its name, the ``target_pages`` (empty for all).
@@ -16,6 +17,16 @@ Raises ``DocumentRefused`` for a document that cannot be read; the job then fail
 
 PageImage = Callable[[Path, int], bytes]
 """Draws a page of a stored PDF, 1-based, as PNG. Raises ``DocumentRefused`` when it cannot."""
+
+
+class Figures(Protocol):
+    """Finds the pictures within the pages of a stored document. Raises ``DocumentRefused``."""
+
+    def figures(self, path: Path, pages: Sequence[int]) -> Sequence[Figure]:
+        """Those of these pages, in order; none of what it cannot take apart."""
+
+    def figure(self, path: Path, wanted: Figure) -> bytes:
+        """One of them, as JPEG or PNG."""
 
 
 @dataclass(frozen=True, slots=True)

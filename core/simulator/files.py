@@ -149,13 +149,13 @@ async def download_result(request: Request) -> Response:
     desk.links.check(request, desk.now(), kind, job_id, name)
     finished = desk.finished(desk.job(request))
     if kind == "images":
-        media_type, data = "image/jpeg", await asyncio.to_thread(finished.image, name)
+        found = await asyncio.to_thread(finished.album.data, name)
     else:
-        output = OUTPUTS[name]
-        media_type, data = output.media_type, await asyncio.to_thread(output.data, finished)
-    if data is None:
+        data = await asyncio.to_thread(OUTPUTS[name].data, finished)
+        found = None if data is None else (OUTPUTS[name].media_type, data)
+    if found is None:
         raise Refused(404, "Result not found.")
-    return Response(data, media_type=media_type)
+    return Response(found[1], media_type=found[0])
 
 
 ROUTES = (

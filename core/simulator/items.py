@@ -5,16 +5,24 @@ The service finds them on the page itself; here they follow from the markdown, w
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
-__all__ = ["forms_of", "items_of", "tables_of"]
+__all__ = ["forms_of", "items_of", "parsed_items", "tables_of"]
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# a fence goes on past empty lines, and what a link refers to may stand anywhere
+_REACHES_FAR = re.compile(r"```|~~~|\]:")
+_PARAGRAPH = re.compile(r"[^\n].*?(?=\n[ \t]*\n|\n*\Z)", re.DOTALL)
+# no marker at the start of a line, no white space at its end, nothing that markdown gives a meaning
+_LINE = r"(?!\d+[.)](?:\s|$))[^\W_](?:[^*_`\[<\\&\n\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]*[^\s*_`\[<\\&\x00-\x1f\x7f-\x9f])?"
+_PROSE = re.compile(rf"{_LINE}(?:\n{_LINE})*", re.MULTILINE)
 _BOXES = {"[ ]": False, "[x]": True, "[X]": True}
 
 Item = dict[str, Any]
@@ -22,9 +30,33 @@ Item = dict[str, Any]
 
 def items_of(markdown: str) -> list[Item]:
     """The items of a page in order, in the shapes of fact sheet 1.2."""
-    lines = markdown.splitlines()
+    return [item for part in _parts(markdown) for item in part]
+
+
+def parsed_items(markdown: str) -> list[Item]:
+    """The same, all of it through the parser."""
+    # only these end a line for the parser
+    lines = re.split(r"\r\n|\r|\n", markdown)
     tree = SyntaxTreeNode(_MARKDOWN.parse(markdown))
     return [item for node in tree.children for item in _items(node, lines)]
+
+
+def _parts(markdown: str) -> Iterator[list[Item]]:
+    """The items of runs of paragraphs; plain prose, most of most pages, is its own item.
+
+    The parser looks at each line of a paragraph in many ways, which was nearly all that a result cost.
+    """
+    if _REACHES_FAR.search(markdown):
+        yield parsed_items(markdown)
+        return
+    spans = [match.span() for match in _PARAGRAPH.finditer(markdown)]
+    for is_prose, run in groupby(spans, lambda span: bool(_PROSE.fullmatch(markdown, *span))):
+        found = list(run)
+        if is_prose:
+            texts = (markdown[start:end] for start, end in found)
+            yield [{"type": "text", "value": text, "md": text} for text in texts]
+        else:
+            yield parsed_items(markdown[found[0][0] : found[-1][1]])
 
 
 def tables_of(markdown: str) -> list[list[list[str]]]:

@@ -1,19 +1,14 @@
 """Everything a completed job can be asked for, as bytes: what a presigned link or a v1 raw route gives."""
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-
-from core.errors import DocumentRefused
-from core.simulator.config import PageImage
+from core.simulator.config import Figures, PageImage
+from core.simulator.images import Album
 from core.simulator.records import SimJob
 from core.simulator.results import SECTIONS, StoredPage, joined, load, workbook
-from core.simulator.sheets import HEIGHT, WIDTH, as_jpeg, sheet
 from core.simulator.state import State
 
 __all__ = ["OUTPUTS", "Archive", "Finished", "Output"]
@@ -30,6 +25,7 @@ class Finished:
     document: Path
     separator: str
     page_image: PageImage | None = None
+    figures: Figures | None = None
 
     @property
     def markdown(self) -> str:
@@ -42,38 +38,14 @@ class Finished:
         return self._joined([(page.number, page.text) for page in self.pages])
 
     @property
-    def images(self) -> list[dict[str, Any]]:
-        """The page screenshots that were asked for; of PDFs only where their pages can be drawn.
-
-        Their size is told before they are drawn.
-        """
-        can_draw = self.page_image is not None or not self._is_pdf
-        if not (self.job.options.screenshots and can_draw):
-            return []
-        box = {"x": 0, "y": 0, "w": WIDTH, "h": HEIGHT}
-        return [
-            {"index": n, "filename": f"page_{page.number}.jpg", "bbox": box, "page": page.number}
-            for n, page in enumerate(self.pages)
-        ]
+    def album(self) -> Album:
+        """Its images."""
+        return Album(self.job.options, self.pages, self.document, self.page_image, self.figures)
 
     @property
     def pdf(self) -> bytes | None:
         """The document as PDF, when that was asked for and it is one."""
         return self.document.read_bytes() if self.job.options.pdf and self._is_pdf else None
-
-    def image(self, filename: str) -> bytes | None:
-        """A page screenshot as JPEG; None when there is none of that name."""
-        known = {entry["filename"]: entry["page"] for entry in self.images}
-        if filename not in known:
-            return None
-        number = known[filename]
-        if self.page_image is None or not self._is_pdf:
-            return sheet(self.document, next(p.text for p in self.pages if p.number == number))
-        try:
-            png = self.page_image(self.document, number)
-        except DocumentRefused:
-            return None
-        return as_jpeg(Image.open(io.BytesIO(png)))
 
     @property
     def _is_pdf(self) -> bool:
@@ -91,6 +63,7 @@ class Archive:
     state: State
     separator: str
     page_image: PageImage | None = None
+    figures: Figures | None = None
 
     def finished(self, job: SimJob) -> Finished | None:
         """The job with its result; None when it has none, or not any more."""
@@ -98,7 +71,7 @@ class Archive:
         if data is None:
             return None
         document = self.state.document_path(job.sha256, job.name)
-        return Finished(job, load(data), document, self.separator, self.page_image)
+        return Finished(job, load(data), document, self.separator, self.page_image, self.figures)
 
 
 @dataclass(frozen=True, slots=True)

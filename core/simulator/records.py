@@ -45,6 +45,8 @@ class Options:
     target_pages: str = ""
     max_pages: int | None = None
     screenshots: bool = False
+    embedded: bool = False
+    layout: bool = False
     xlsx: bool = False
     pdf: bool = False
     failure_ratio: float | None = None

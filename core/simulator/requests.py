@@ -136,6 +136,7 @@ def job_of(
     name, sha256, size = content
     targets = (*targets_of(asked.webhook_configurations), *saved)
     output, processing = asked.output_options, asked.processing_options
+    images = output.images_to_save or ()
     high = _HIGH_CONFIDENCE if processing.confidence_score_effort else 0
     return NewJob(
         name=name,
@@ -147,7 +148,9 @@ def job_of(
         options=Options(
             target_pages=asked.page_ranges.target_pages or "",
             max_pages=None if asked.page_ranges.target_pages else asked.page_ranges.max_pages,
-            screenshots="screenshot" in (output.images_to_save or ()),
+            screenshots="screenshot" in images,
+            embedded="embedded" in images,
+            layout="layout" in images,
             xlsx=bool(output.tables_as_spreadsheet.enable),
             pdf=bool(output.save_output_pdf) or config.pdf_is_always_saved,
             failure_ratio=asked.processing_control.job_failure_conditions.allowed_page_failure_ratio,

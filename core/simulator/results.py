@@ -2,14 +2,14 @@
 
 import io
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import xlsxwriter
 
-from core.domain.documents import ParsedDocument
+from core.domain.documents import Figure, ParsedDocument
 from core.simulator.items import forms_of, items_of, tables_of
 from core.simulator.records import Options, SimJob
 
@@ -40,16 +40,26 @@ class StoredPage:
     markdown: str
     text: str
     error: str
+    figures: tuple[Figure, ...] = ()
 
 
-def dump(document: ParsedDocument, max_pages: int | None, broken: Collection[int] = ()) -> bytes:
+def dump(
+    document: ParsedDocument,
+    max_pages: int | None,
+    broken: Collection[int] = (),
+    figures: Sequence[Figure] = (),
+) -> bytes:
     """The result as it is stored; at most so many pages, those whose place is in ``broken`` failed."""
+    on_page: dict[int, list[list[object]]] = {}
+    for figure in figures:
+        on_page.setdefault(figure.page, []).append([figure.name, figure.box])
     pages = [
         {
             "number": page.number,
             "markdown": "" if place in broken else page.markdown,
             "text": page.text,
             "error": "fault: the page is broken" if place in broken else page.error,
+            "figures": on_page.get(page.number, []),
         }
         for place, page in enumerate(document.pages[:max_pages])
     ]
@@ -58,7 +68,18 @@ def dump(document: ParsedDocument, max_pages: int | None, broken: Collection[int
 
 def load(data: bytes) -> list[StoredPage]:
     """The pages that ``dump`` stored."""
-    return [StoredPage(**page) for page in json.loads(data)]
+    return [_stored(**page) for page in json.loads(data)]
+
+
+def _stored(
+    number: int,
+    markdown: str,
+    text: str,
+    error: str,
+    figures: Sequence[tuple[str, tuple[int, int, int, int]]] = (),
+) -> StoredPage:
+    found = tuple(Figure(name, number, (x, y, w, h)) for name, (x, y, w, h) in figures)
+    return StoredPage(number, markdown, text, error, found)
 
 
 def form_pages(pages: list[StoredPage]) -> int:

@@ -4,12 +4,14 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from core.clock import Clock
+from core.domain.documents import Figure
 from core.errors import DocumentRefused, RefusalReason
-from core.simulator.config import Reader, SimulatorConfig
+from core.simulator.config import Figures, Reader, SimulatorConfig
 from core.simulator.faults import FaultName
 from core.simulator.records import Delivery, SimJob
 from core.simulator.results import StoredPage, dump, form_pages, load
@@ -43,12 +45,19 @@ class _JobFailed(Exception):
 class Runner:
     """Works on the event loop it is entered on; leaving it hands unfinished work to the next one."""
 
-    def __init__(
-        self, state: State, config: SimulatorConfig, reader: Reader, sender: Sender, clock: Clock
+    def __init__(  # noqa: PLR0913 - what it works with, handed over by the application
+        self,
+        state: State,
+        config: SimulatorConfig,
+        reader: Reader,
+        figures: Figures | None,
+        sender: Sender,
+        clock: Clock,
     ) -> None:
         self._state = state
         self._config = config
         self._reader = reader
+        self._figures = figures
         self._sender = sender
         self._faults = sender.faults
         self._clock = clock
@@ -184,4 +193,17 @@ class Runner:
         pages = document.pages[: asked.max_pages]
         if not pages:
             raise _JobFailed(FAILURE_CODES[RefusalReason.EMPTY], "no pages to parse.")
-        return dump(document, asked.max_pages, self._faults.broken(len(pages)))
+        figures = await self._found(job, path, [page.number for page in pages])
+        return dump(document, asked.max_pages, self._faults.broken(len(pages)), figures)
+
+    async def _found(self, job: SimJob, path: Path, pages: Sequence[int]) -> Sequence[Figure]:
+        """The pictures within these pages, where some of them were asked for."""
+        wanted = job.options.embedded or job.options.layout
+        if self._figures is None or not wanted:
+            return ()
+        try:
+            return await asyncio.to_thread(self._figures.figures, path, pages)
+        except DocumentRefused as refusal:
+            # the service fails no job by this, unless it is told to
+            self._log.warning("pictures not found", job=job.id, reason=refusal.reason)
+            return ()

@@ -84,7 +84,7 @@ async def read(request: Request) -> Response:
     finished = desk.finished(desk.job(request))
     if name in OUTPUTS and OUTPUTS[name].data(finished) is not None:
         kind = "results"
-    elif name in {image["filename"] for image in finished.images}:
+    elif name in {image.filename for image in finished.album.images()}:
         kind = "images"
     else:
         raise Refused(404, _NO_RESULT)
@@ -126,11 +126,13 @@ async def raw(request: Request) -> Response:
 
 
 async def image(request: Request) -> Response:
-    """GET /job/{job_id}/result/image/{name}: a page screenshot."""
+    """GET /job/{job_id}/result/image/{name}: a page screenshot, or a picture within a page."""
     desk = desk_of(request)
     finished = desk.finished(desk.job(request))
-    data = await asyncio.to_thread(finished.image, request.path_params["name"])
-    return _file(data, "image/jpeg")
+    found = await asyncio.to_thread(finished.album.data, request.path_params["name"])
+    if found is None:
+        raise Refused(404, _NO_RESULT)
+    return Response(found[1], media_type=found[0])
 
 
 async def extensions(_request: Request) -> Response:

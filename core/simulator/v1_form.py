@@ -74,6 +74,8 @@ def _options(form: Mapping[str, str], doomed: str = "") -> Options:
         target_pages=_one_based(form.get("target_pages", "")),
         max_pages=_number(form, "max_pages", int) or None,
         screenshots=form.get("take_screenshot") == "true",
+        embedded=form.get("save_images") != "false"
+        and form.get("disable_image_extraction") != "true",
         xlsx=True,
         pdf=form.get("output_pdf_of_document") == "true",
         failure_ratio=_number(form, "page_error_tolerance", float),

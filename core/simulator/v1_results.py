@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from core.simulator.config import SimulatorConfig
+from core.simulator.images import Category, JobImage
 from core.simulator.items import items_of
 from core.simulator.outputs import Finished
 from core.simulator.records import SimJob
@@ -50,9 +51,12 @@ def metadata_v1(finished: Finished, config: SimulatorConfig, now: float) -> dict
 
 def pages_v1(finished: Finished) -> list[dict[str, Any]]:
     """The pages of ``result/json``."""
-    images = {image["page"]: image for image in finished.images}
+    images = finished.album.images()
     mode = str(finished.job.tier)
-    return [_page(page, images.get(page.number), mode) for page in finished.pages]
+    return [
+        _page(page, [image for image in images if image.page == page.number], mode)
+        for page in finished.pages
+    ]
 
 
 def legacy_payload(finished: Finished) -> bytes:
@@ -70,13 +74,13 @@ def legacy_payload(finished: Finished) -> bytes:
     return json.dumps(payload, ensure_ascii=False).encode()
 
 
-def _page(page: StoredPage, image: dict[str, Any] | None, mode: str) -> dict[str, Any]:
+def _page(page: StoredPage, images: list[JobImage], mode: str) -> dict[str, Any]:
     items = items_of(page.markdown)
     return {
         "page": page.number,
         "text": page.text,
         "md": page.markdown,
-        "images": [_image(image)] if image else [],
+        "images": [_image(image) for image in images],
         "charts": [],
         "tables": [],
         "layout": [],
@@ -109,15 +113,16 @@ def _item(item: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _image(image: dict[str, Any]) -> dict[str, Any]:
-    box = image["bbox"]
+def _image(image: JobImage) -> dict[str, Any]:
+    x, y, width, height = image.box
+    is_page = image.category is Category.SCREENSHOT
     return {
-        "name": image["filename"],
-        "height": box["h"],
-        "width": box["w"],
-        "x": 0,
-        "y": 0,
-        "original_width": box["w"],
-        "original_height": box["h"],
-        "type": "full_page_screenshot",
+        "name": image.filename,
+        "height": height,
+        "width": width,
+        "x": x,
+        "y": y,
+        "original_width": width,
+        "original_height": height,
+        "type": "full_page_screenshot" if is_page else None,
     }

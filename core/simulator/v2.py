@@ -201,18 +201,18 @@ def _images(request: Request, finished: Finished) -> dict[str, Any]:
     chosen = {name for name in request.query_params.get("image_filenames", "").split(",") if name}
     images = [
         {
-            "index": image["index"],
-            "filename": image["filename"],
-            "content_type": "image/jpeg",
-            "category": "screenshot",
-            "bbox": image["bbox"],
+            "index": image.index,
+            "filename": image.filename,
+            "content_type": image.content_type,
+            "category": image.category,
+            "bbox": dict(zip("xywh", image.box, strict=True)),
             "size_bytes": None,
             "presigned_url": desk.links.to(
-                request, desk.now(), "images", finished.job.id, image["filename"]
+                request, desk.now(), "images", finished.job.id, image.filename
             ),
         }
-        for image in finished.images
-        if not chosen or image["filename"] in chosen
+        for image in finished.album.images()
+        if not chosen or image.filename in chosen
     ]
     return {"total_count": len(images), "images": images}
 

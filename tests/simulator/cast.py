@@ -1,5 +1,6 @@
 """Who plays in these tests: documents, a reader that needs no engine, a receiver of webhooks."""
 
+import io
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from PIL import Image
+from pypdf import PdfReader, PdfWriter, Transformation
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +19,9 @@ from core.domain.documents import EngineName, ParsedDocument, ParsedPage, parse_
 from core.domain.money import Tier
 from core.engines.protocol import ParseOrder, WebhookTarget
 from core.errors import DocumentRefused, RefusalReason
+from core.samples import pdf_of_text
 
-__all__ = ["Mailbox", "Memory", "an_order", "eventually", "read_lines"]
+__all__ = ["Mailbox", "Memory", "an_order", "eventually", "pdf_with_a_picture", "read_lines"]
 
 
 async def read_lines(path: Path, name: str, target_pages: str) -> ParsedDocument:
@@ -43,6 +47,17 @@ def _page(number: int, line: str) -> ParsedPage:
     error = "the page is broken" if line == "fail" else ""
     markdown = line if line.startswith("- ") else f"# {line}"
     return ParsedPage(number, "" if error else markdown, line, EngineName.LOCAL, error=error)
+
+
+def pdf_with_a_picture() -> bytes:
+    """Two pages of text; on the first a picture of 200 by 100 points, 100 from the left and 392 from the top."""
+    picture, out = io.BytesIO(), io.BytesIO()
+    Image.linear_gradient("L").resize((200, 100)).convert("RGB").save(picture, "PDF")
+    pages = PdfWriter(clone_from=io.BytesIO(pdf_of_text(["One\nwith a picture", "Two\nwithout"])))
+    place = Transformation().translate(100, 300)
+    pages.pages[0].merge_transformed_page(PdfReader(picture).pages[0], place)
+    pages.write(out)
+    return out.getvalue()
 
 
 @dataclass

@@ -63,6 +63,20 @@ class Ways:
         again = [data[:2].hex() for data in (image, book)]
         return {"starts": starts, "names": result.get_image_names(), "again": again}
 
+    def embedded_images(self) -> Any:
+        """Name, box and first bytes of the picture within a page, which are kept unless one says otherwise."""
+        return asyncio.run(self._embedded())
+
+    async def _embedded(self) -> Any:
+        parser = self._parser()
+        found = await parser.aget_json(str(self._folder / "pictured.pdf"))
+        (image,) = await parser.aget_images(found, str(self._folder / "embedded"))
+        result = await parser.aget_result(found[0]["job_id"])
+        box = [image[side] for side in ("x", "y", "width", "height")]
+        data = await result.aget_image_data(image["name"])
+        starts = [data[:2].hex(), self._start(image["path"])]
+        return {"name": image["name"], "box": box, "starts": starts}
+
     def _start(self, path: str) -> str:
         return Path(path).read_bytes()[:2].hex()
 

@@ -13,8 +13,10 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from core.domain.documents import ParsedDocument
+from core.engines.local import LocalEngine
 from core.simulator import SimulatorConfig, create_simulator
-from tests.simulator.cast import read_lines
+from tests.simulator.cast import pdf_with_a_picture, read_lines
 from tests.simulator.serving import Serving
 
 ROOT = Path(__file__).parents[2]
@@ -33,11 +35,21 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each way of using LlamaParse gave, and the look-alike's ledger afterwards."""
     assert PYTHON.exists(), "The older client has an environment of its own: run `make legacy`."
     folder = tmp_path_factory.mktemp("legacy")
+    local = LocalEngine()
+
+    async def read(path: Path, name: str, pages: str) -> ParsedDocument:
+        return await (local.read if name == "pictured.pdf" else read_lines)(path, name, pages)
+
     app = create_simulator(
-        SimulatorConfig(api_key="llx-test"), folder / "simulator", read_lines, page_image=_draw
+        SimulatorConfig(api_key="llx-test"),
+        folder / "simulator",
+        read,
+        page_image=_draw,
+        figures=local,
     )
     page = Route("/page.pdf", lambda _request: PlainTextResponse("from afar"))
     (folder / "documents").mkdir()
+    (folder / "documents" / "pictured.pdf").write_bytes(pdf_with_a_picture())
     with Serving(app) as simulator, Serving(Starlette(routes=[page])) as source:
         script = Path(__file__).with_name("legacy_client.py")
         done = subprocess.run(
@@ -49,6 +61,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         )
         assert done.returncode == 0, done.stderr[-3000:]
         ledger = httpx.get(f"{simulator.url}/__simulator/ledger").json()
+    local.close_workers()
     return {**json.loads(done.stdout.splitlines()[-1]), "ledger": ledger}
 
 
@@ -80,6 +93,15 @@ def test_images_and_workbooks(told: dict[str, Any]) -> None:
     assert told["images_and_workbooks"]["names"] == ["page_1.jpg", "page_2.jpg"]
     assert told["images_and_workbooks"]["starts"] == ["ffd8", "ffd8", "504b"]
     assert told["images_and_workbooks"]["again"] == ["ffd8", "504b"]
+
+
+def test_embedded_images(told: dict[str, Any]) -> None:
+    """A picture within a page arrives with its place, both ways that the client fetches it."""
+    assert told["embedded_images"] == {
+        "name": "img_p0_1.jpg",
+        "box": [100, 392, 200, 100],
+        "starts": ["ffd8", "ffd8"],
+    }
 
 
 def test_partitioned_pages(told: dict[str, Any]) -> None:

@@ -19,15 +19,18 @@ from llama_cloud import (
     PermissionDeniedError,
     UnprocessableEntityError,
 )
+from llama_cloud.types.parsing_get_response import ImagesContentMetadataImage
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from core.engines.local import LocalEngine
 from core.simulator import SimulatorConfig, create_simulator
+from core.simulator.images import Category
 from core.simulator.outputs import OUTPUTS
 from core.simulator.results import SECTIONS
-from tests.simulator.cast import read_lines
+from tests.simulator.cast import pdf_with_a_picture, read_lines
 from tests.simulator.serving import Serving
 
 Simulate = Callable[..., str]
@@ -125,6 +128,49 @@ def test_every_option_and_every_section(url: str, tmp_path: Path) -> None:
         assert len(httpx.get(link.presigned_url).content) == link.size_bytes
     for image in result.images_content_metadata.images:
         assert httpx.get(image.presigned_url or "").content[:2] == b"\xff\xd8"
+
+
+def test_images_of_every_category(tmp_path: Path) -> None:
+    """Screenshot, embedded and layout images come with their places, those that were asked for and no others."""
+    local = LocalEngine()
+    app = create_simulator(
+        SimulatorConfig(),
+        tmp_path / "simulator",
+        local.read,
+        page_image=local.page_image,
+        figures=local,
+    )
+
+    def found(client: LlamaCloud, *kinds: Category) -> list[ImagesContentMetadataImage]:
+        result = client.parsing.parse(
+            tier="agentic",
+            version="latest",
+            upload_file=("pictured.pdf", pdf_with_a_picture()),
+            output_options={"images_to_save": [kind.value for kind in kinds]},
+            expand=["images_content_metadata"],
+            polling_interval=0.05,
+        )
+        assert result.images_content_metadata is not None
+        return result.images_content_metadata.images
+
+    with Serving(app) as served, _client(served.url) as client:
+        images = found(client, *Category)
+        (alone,) = found(client, Category.EMBEDDED)
+        data = [httpx.get(image.presigned_url or "").content for image in images]
+    local.close_workers()
+    assert [(image.index, image.category, image.filename) for image in images] == [
+        (0, "screenshot", "page_1.jpg"),
+        (1, "embedded", "img_p0_1.jpg"),
+        (2, "layout", "page_1_figure_1.jpg"),
+        (3, "screenshot", "page_2.jpg"),
+    ]
+    assert (alone.category, alone.bbox) == ("embedded", images[1].bbox)
+    assert alone.bbox is not None
+    assert alone.bbox.model_dump() == {"x": 100, "y": 392, "w": 200, "h": 100}
+    sizes = [Image.open(io.BytesIO(each)).size for each in data]
+    assert sizes[1] == (200, 100)
+    # the layout image is the same place cut out of the screenshot, at 110 dots per inch
+    assert sizes[2] == (306, 153)
 
 
 def test_files_from_creation_to_deletion(url: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from core.engines.llamaparse.answers import (
     parsed_document_of,
 )
 from core.engines.llamaparse.calls import SLOWEST_BYTES_PER_S, Calls, OnCall, Params, Unpaced
-from core.engines.llamaparse.contact import LiveFact, wire_facts
+from core.engines.llamaparse.contact import LiveFact, removal_fact, wire_facts
 from core.engines.llamaparse.failures import malformed, result_missing, sent_too_late
 from core.engines.llamaparse.links import Links, Resolve, addresses_of
 from core.engines.llamaparse.results import JOBS, Results, path_of
@@ -324,6 +325,12 @@ class LlamaParseEngine:
     async def first_contact(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
         """What free calls about a finished job show of the service's wire. Never raises by it."""
         return await wire_facts(self._calls, quote(vendor_job_id, safe=""), attempt_id)
+
+    async def last_contact(self, vendor_job_id: str) -> LiveFact:
+        """Delete a finished job, and what was seen of that. Never raises by it."""
+        return await removal_fact(
+            partial(self.delete, vendor_job_id), partial(self.status, vendor_job_id)
+        )
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -1,10 +1,10 @@
 """First contact: what the service really says, beside what the fact sheet expects of it.
 
-Free calls only, on a job that is done. Nothing in the client depends on these facts holding; they
+Free calls only, on a job that is done; the last of them deletes it there. Nothing in the client depends on these facts holding; they
 are told so that whoever relies on more than the client does, knows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from core.domain.money import Tier
 from core.engines.llamaparse.calls import Calls, Params
 from core.engines.llamaparse.wire import ATTEMPT_KEY
-from core.errors import UpstreamError
+from core.errors import UpstreamError, UpstreamKind
 
-__all__ = ["LiveFact", "Verdict", "wire_facts"]
+__all__ = ["LiveFact", "Verdict", "removal_fact", "wire_facts"]
 
 _JOBS = "/api/v2/parse"
 _STATUSES = {"PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"}
@@ -57,6 +57,30 @@ async def wire_facts(calls: Calls, vendor_job_id: str, attempt_id: str) -> tuple
     return tuple([await _asked(calls, *question) for question in questions])
 
 
+async def removal_fact(
+    delete: Callable[[], Awaitable[object]], ask: Callable[[], Awaitable[object]]
+) -> LiveFact:
+    """Delete the job, then ask for it: whether the service forgets what it is told to."""
+    try:
+        await delete()
+    except UpstreamError as error:
+        words = " ".join(filter(None, (error.what, error.vendor_message)))
+        what = f"The job stays at LlamaParse: {words} {_BY_HAND}"
+        return LiveFact(_DELETE, Verdict.DIFFERENT, what)
+    try:
+        await ask()
+    except UpstreamError as error:
+        if error.kind is UpstreamKind.NOT_FOUND:
+            what = "The job and its result are gone at LlamaParse."
+            return LiveFact(_DELETE, Verdict.CONFIRMED, what)
+        what = f"It was accepted; whether the job is gone could not be asked: {error.what}"
+        return LiveFact(_DELETE, Verdict.UNKNOWN, what)
+    what = f"It was accepted, but LlamaParse still knows the job. {_BY_HAND}"
+    return LiveFact(_DELETE, Verdict.DIFFERENT, what)
+
+
+_DELETE = "delete"
+_BY_HAND = "Delete it in LlamaCloud's own console."
 _Judge = Callable[[Mapping[str, Any]], tuple[str, str]]
 
 
