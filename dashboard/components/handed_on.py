@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
 
@@ -15,7 +15,7 @@ from core.services.downstreams import DownstreamView
 from core.store.handoffs import DELIVERED, EVENT_TYPES, FAILED, PENDING
 from core.store.outbox import HandoffFilter, Line
 from dashboard.boundary import explained
-from dashboard.components import paging, times
+from dashboard.components import filters, paging, times
 from dashboard.wording import Sign, ago, plain
 
 __all__ = ["HANDOFF_SIGNS", "show"]
@@ -27,11 +27,6 @@ HANDOFF_SIGNS = {
 }
 """By status."""
 
-_AGES = {
-    "last hour": timedelta(hours=1),
-    "last 24 hours": timedelta(hours=24),
-    "last 7 days": timedelta(days=7),
-}
 _PLACE = "sent"
 
 
@@ -70,51 +65,17 @@ def _filters(console: Console, known: Sequence[DownstreamView]) -> _Choice:
     anew = partial(paging.forget, _PLACE)
     by_name = {target.name: target.id for target in known}
     with st.container(horizontal=True, key="handoff-filters"):
-        statuses = st.multiselect(
-            "State",
-            list(HANDOFF_SIGNS),
-            format_func=lambda status: HANDOFF_SIGNS[status].word,
-            placeholder="All",
-            key="state",
-            bind="query-params",
-            on_change=anew,
-        )
-        endpoint = st.selectbox(
-            "Endpoint",
-            list(by_name),
-            index=None,
-            placeholder="All",
-            key="endpoint",
-            bind="query-params",
-            on_change=anew,
-        )
-        kind = st.selectbox(
-            "Event",
-            EVENT_TYPES,
-            index=None,
-            placeholder="All",
-            key="kind",
-            bind="query-params",
-            on_change=anew,
-        )
-        age = st.selectbox(
-            "Time",
-            list(_AGES),
-            index=None,
-            placeholder="All",
-            key="within",
-            bind="query-params",
-            on_change=anew,
-        )
-        job = st.text_input(
-            "Job", key="about", bind="query-params", placeholder="job-…", on_change=anew
-        )
+        statuses = filters.signs("State", HANDOFF_SIGNS, "state", anew=anew)
+        endpoint = filters.one("Endpoint", list(by_name), "endpoint", anew=anew)
+        kind = filters.one("Event", EVENT_TYPES, "kind", anew=anew)
+        age = filters.one("Time", list(filters.AGES), "within", anew=anew)
+        job = filters.text("Job", "about", "job-…", anew=anew)
     which = HandoffFilter(
         statuses=frozenset(statuses),
         downstream_id=by_name[endpoint] if endpoint else "",
         event_type=kind or "",
-        job=(job or "").strip(),
-        since=console.clock() - _AGES[age] if age else None,
+        job=job,
+        since=console.clock() - filters.AGES[age] if age else None,
     )
     words = [HANDOFF_SIGNS[status].word for status in statuses]
     words += [part for part in (endpoint, kind, age, which.job) if part]

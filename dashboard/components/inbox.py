@@ -1,6 +1,6 @@
 """The inbox of webhooks: filters in the URL, counts, and a list that pages at any depth."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
 
@@ -10,18 +10,12 @@ import streamlit as st
 from core.console import Console
 from core.store.inbox import DeliveryFilter, Line
 from dashboard.boundary import explained
-from dashboard.components import paging, times
+from dashboard.components import filters, paging, times
 from dashboard.components.verdicts import VERDICT_SIGNS, sign_of_line
 from dashboard.wording import ago, plain
 
 __all__ = ["link_to", "show"]
 
-_AGES = {
-    "last minute": timedelta(minutes=1),
-    "last hour": timedelta(hours=1),
-    "last 24 hours": timedelta(hours=24),
-    "last 7 days": timedelta(days=7),
-}
 _PLACE = "at"
 _SHOWN_MISSING = 20
 _SHOWN_VERDICTS = 8
@@ -88,53 +82,17 @@ def link_to(delivery_id: str) -> str:
 def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
     anew = partial(paging.forget, _PLACE)
     with st.container(horizontal=True, key="delivery-filters"):
-        verdicts = st.multiselect(
-            "Verdict",
-            list(VERDICT_SIGNS),
-            format_func=lambda name: VERDICT_SIGNS[name].word,
-            placeholder="All",
-            key="verdict",
-            bind="query-params",
-            on_change=anew,
-        )
-        kind = st.selectbox(
-            "Event",
-            list(console.deliveries.event_types()),
-            index=None,
-            placeholder="All",
-            key="event",
-            bind="query-params",
-            on_change=anew,
-        )
-        age = st.selectbox(
-            "Time",
-            list(_AGES),
-            index=None,
-            placeholder="All",
-            key="time",
-            bind="query-params",
-            on_change=anew,
-        )
-        job = st.text_input(
-            "Job",
-            key="job",
-            bind="query-params",
-            placeholder="job-… or the vendor's id",
-            on_change=anew,
-        )
-        text = st.text_input(
-            "Text in the body",
-            key="text",
-            bind="query-params",
-            icon=":material/search:",
-            on_change=anew,
-        )
+        verdicts = filters.signs("Verdict", VERDICT_SIGNS, "verdict", anew=anew)
+        kind = filters.one("Event", console.deliveries.event_types(), "event", anew=anew)
+        age = filters.one("Time", list(filters.AGES), "time", anew=anew)
+        job = filters.text("Job", "job", "job-… or the vendor's id", anew=anew)
+        text = filters.text("Text in the body", "text", anew=anew)
     which = DeliveryFilter(
         verdicts=frozenset(verdicts),
         event_type=kind or "",
-        job=(job or "").strip(),
-        text=text or "",
-        since=console.clock() - _AGES[age] if age else None,
+        job=job,
+        text=text,
+        since=console.clock() - filters.AGES[age] if age else None,
     )
     words = [VERDICT_SIGNS[verdict].word for verdict in verdicts]
     words += [part for part in (kind, age, job) if part]
