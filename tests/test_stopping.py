@@ -11,6 +11,9 @@ import pytest
 from core.store import Store, workers
 from tests.factories import free_port
 
+# what a shell runs in the background is born deaf to Ctrl-C, and so are its children
+_LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 _AT_THE_MOMENT = """
 import os, signal, sys, threading
 
@@ -51,7 +54,7 @@ main()
 def _interrupted(moment: str, *command: str, script: str = _AT_THE_MOMENT) -> tuple[int, str]:
     """The command, with Ctrl-C when the main thread has just started the thread of that name."""
     process = subprocess.Popen(
-        [sys.executable, "-c", script, moment, *command],
+        [sys.executable, "-c", _LISTEN + script, moment, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
