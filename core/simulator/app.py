@@ -54,8 +54,8 @@ def create_simulator(  # noqa: PLR0913 - what it draws with can be left out, and
 ) -> Starlette:
     """A simulator that keeps all it knows in ``folder`` and reads documents with ``reader``.
 
-    Without ``page_image`` there are no screenshots of PDFs, without ``figures`` no embedded images. Its back office runs on the server's event
-    loop between the start and the end of its lifespan. Several processes may serve the same folder;
+    Without ``page_image`` there are no screenshots of PDFs, without ``figures`` no embedded images. Its
+    back office runs on the server's event loop between the start and the end of its lifespan. Several processes may serve the same folder;
     after a crash the next one goes on. Raises ``ValueError`` for a fault that is not one.
     """
     faults = Faults((FaultSpec.parse(fault) for fault in config.faults), config.seed)

@@ -1,7 +1,7 @@
 """First contact: what the service really says, beside what the fact sheet expects of it.
 
-Free calls only, on a job that is done; the last of them deletes it there. Nothing in the client depends on these facts holding; they
-are told so that whoever relies on more than the client does, knows.
+Free calls only, on a job that is done; the last of them deletes it there. Nothing in the client depends
+on these facts holding; they are told so that whoever relies on more than the client does, knows.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
