@@ -8,6 +8,7 @@ from core.console import Console
 from core.domain.jobs import Actor
 from core.errors import ConsoleError
 from core.services.downstreams import DownstreamView
+from core.store.outbox import HandoffFilter
 from dashboard.boundary import tell
 from dashboard.components import handed_on, handoff_facts
 from dashboard.wording import Sign, plain
@@ -34,7 +35,8 @@ def show(console: Console, actor: Actor) -> None:
     known = console.downstreams.known()
     with listing:
         _endpoints(console, known, actor)
-    handed_on.show(console, known, actor)
+    if known or console.downstreams.counts(HandoffFilter()):
+        handed_on.show(console, known, actor)
 
 
 def _endpoints(console: Console, known: Sequence[DownstreamView], actor: Actor) -> None:

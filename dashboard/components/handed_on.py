@@ -28,6 +28,8 @@ HANDOFF_SIGNS = {
 """By status."""
 
 _PLACE = "sent"
+_NOT_FOUND = "No hand-off fits these filters."
+_NONE_YET = "Nothing was handed on yet. The next job that is parsed or fails appears here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def show(console: Console, known: Sequence[DownstreamView], actor: Actor) -> Non
                 _table(found.lines, names, console.clock())
             else:
                 is_narrowed = bool(chosen.words) or at is not None
-                st.info(_nothing(is_narrowed=is_narrowed, has_targets=bool(known)))
+                st.info(_NOT_FOUND if is_narrowed else _NONE_YET)
             paging.show(_PLACE, found)
             _again(console, chosen.which, actor)
 
@@ -147,11 +149,3 @@ def _again(console: Console, which: HandoffFilter, actor: Actor) -> None:
             sent = console.downstreams.replay_untaken(which, actor)
             st.toast(f"{sent:,} on their way.", icon=":material/check_circle:")
             st.rerun()
-
-
-def _nothing(*, is_narrowed: bool, has_targets: bool) -> str:
-    if is_narrowed:
-        return "No hand-off fits these filters."
-    if has_targets:
-        return "Nothing was handed on yet. The next job that is parsed or fails appears here."
-    return "Nothing was handed on yet. Once there is an endpoint, each job that is parsed or fails appears here."

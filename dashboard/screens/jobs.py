@@ -13,9 +13,14 @@ console = get_console()
 header.show("Jobs", console.modes.current())
 with st.container(horizontal=True):
     words = sorted({sign.word for sign in STATE_SIGNS.values()})
-    states = st.multiselect("State", words, key="state", bind="query-params")
+    states = st.multiselect("State", words, placeholder="All", key="state", bind="query-params")
     tiers = st.multiselect(
-        "Tier", list(Tier), format_func=tier_name, key="tiers", bind="query-params"
+        "Tier",
+        list(Tier),
+        format_func=tier_name,
+        placeholder="All",
+        key="tiers",
+        bind="query-params",
     )
     engine = filters.one(
         "Engine",
