@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Literal
 
 from core.domain.documents import EngineName
 from core.domain.health import BreakerState
 from core.domain.jobs import AttemptStatus, JobStatus
-from core.domain.money import Tier
+from core.domain.money import Tier, usd_words
 from core.domain.routing import Mode
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 Color = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
-_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +98,7 @@ def sign_of(status: JobStatus, *, is_provisional: bool = False) -> Sign:
 
 def money(usd: Decimal | None) -> str:
     """``$3.41``; four decimals under a cent; zero is written; unknown is a dash."""
-    if usd is None:
-        return "–"
-    if 0 < abs(usd) < _CENT:
-        return f"${usd:.4f}"
-    return f"${usd.quantize(_CENT, ROUND_HALF_UP):,.2f}"
+    return "–" if usd is None else usd_words(usd)
 
 
 def size(size_bytes: int) -> str:

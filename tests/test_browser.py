@@ -27,6 +27,7 @@ from tests.factories import free_port
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)
 
 
 def _file(name: str, data: bytes) -> FilePayload:
@@ -253,16 +254,19 @@ def test_spend_draws_three_weeks(tmp_path: Path, browser: Browser) -> None:
 def test_every_screen_shows_without_an_error(
     address: str, browser: Browser, screen: str, scheme: str, width: int
 ) -> None:
-    """Every screen opens in light and dark, wide and narrow, and nothing runs out of the window."""
+    """Every screen opens in light and dark, wide and narrow; nothing runs out of the window, the theme is taken whole."""
     window = browser.new_page(
         viewport={"width": width, "height": 844},
         color_scheme="dark" if scheme == "dark" else "light",
     )
+    told: list[str] = []
+    window.on("console", lambda message: told.append(message.text))
     window.goto(f"{address}/{screen}")
-    expect(window.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
+    expect(window.get_by_role("heading", level=1)).to_be_visible()
     expect(window.get_by_text("could not be shown")).to_have_count(0)
     window.wait_for_function("!document.querySelector('[data-test-script-state=running]')")
     assert window.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    assert [words for words in told if "in theme" in words] == []
     window.close()
 
 

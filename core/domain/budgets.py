@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
+
+from core.domain.money import usd_exact, usd_from_micros, usd_words
 
 __all__ = [
     "EVERYTHING",
@@ -53,6 +54,11 @@ class Limit:
     unit: Unit
     amount: int
     scope: str = EVERYTHING
+
+    @property
+    def words(self) -> str:
+        """``today's limit for the team legal``."""
+        return f"{_THIS[self.window]} limit{scope_words(self.scope)}"
 
     @property
     def key(self) -> tuple[str, Window, Unit]:
@@ -112,13 +118,16 @@ class Refusal:
     def words(self) -> str:
         """One sentence."""
         limit = self.limit
-        whose = scope_words(limit.scope)
+        dollars = limit.unit is Unit.USD
         if not self.fits_a_window:
-            size = _dollars(limit.amount) if limit.unit is Unit.USD else f"{limit.amount:,} submits"
-            return f"It is larger than {_A[limit.window]} limit of {size}{whose}: a lead must approve it."
-        if limit.unit is Unit.USD:
-            return f"It would pass {_THIS[limit.window]} limit{whose} by {_dollars(self.over)}."
-        return f"It would pass {_THIS[limit.window]} limit of {limit.amount:,} submits{whose}."
+            size = (
+                usd_exact(usd_from_micros(limit.amount)) if dollars else f"{limit.amount:,} submits"
+            )
+            whose = f"{_A[limit.window]} limit of {size}{scope_words(limit.scope)}"
+            return f"It is larger than {whose}: a lead must approve it."
+        if dollars:
+            return f"It would pass {limit.words} by {usd_words(usd_from_micros(self.over))}."
+        return f"It would pass {limit.words}: {limit.amount:,} submits."
 
 
 _THIS = {Window.HOUR: "this hour's", Window.DAY: "today's", Window.MONTH: "this month's"}
@@ -202,8 +211,3 @@ def in_order(uses: Sequence[LimitUse], asks: Sequence[Ask]) -> tuple[tuple[bool,
         if fits:
             now = with_reserved(now, ask)
     return tuple(granted), now
-
-
-def _dollars(micros: int) -> str:
-    usd = Decimal(micros) / 1_000_000
-    return f"${usd:.4f}" if 0 < usd < Decimal("0.01") else f"${usd:,.2f}"

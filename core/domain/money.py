@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
 from core.errors import PriceMissing
@@ -16,11 +16,16 @@ __all__ = [
     "PriceEntry",
     "PriceKind",
     "Tier",
+    "usd_exact",
     "usd_from_micros",
+    "usd_left",
     "usd_to_micros",
+    "usd_words",
 ]
 
 _MICROS = Decimal(1_000_000)
+_CENT = Decimal("0.01")
+_UNDER_A_CENT = Decimal("0.0001")
 ANY = "*"
 """Stands in a price entry's key or version for all that have no entry of their own."""
 
@@ -204,3 +209,24 @@ def usd_to_micros(usd: Decimal) -> int:
 def usd_from_micros(micros: int) -> Decimal:
     """Dollars from the stored unit."""
     return Decimal(micros) / _MICROS
+
+
+def usd_words(usd: Decimal) -> str:
+    """``$3.41``, as every screen and sentence says it; four decimals under a cent, half of the last one goes up."""
+    return _words(usd, ROUND_HALF_UP)
+
+
+def usd_left(usd: Decimal) -> str:
+    """What is left of a limit, rounded down: used and left, as said, never come to more than there is."""
+    return _words(usd, ROUND_DOWN)
+
+
+def usd_exact(usd: Decimal) -> str:
+    """A limit, not rounded: ``$0.01`` would not be what holds when it is ``$0.0125``."""
+    cents = usd.quantize(_CENT)
+    return f"${cents if cents == usd else usd.normalize():,f}"
+
+
+def _words(usd: Decimal, rounding: str) -> str:
+    step = _UNDER_A_CENT if 0 < abs(usd) < _CENT else _CENT
+    return f"{'-' if usd < 0 else ''}${abs(usd).quantize(step, rounding):,}"

@@ -15,7 +15,7 @@ from core.domain.budgets import (
     window_key,
 )
 from core.domain.jobs import Actor
-from core.domain.money import usd_from_micros
+from core.domain.money import usd_exact, usd_from_micros, usd_words
 from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.pipeline.admission import Rules
@@ -198,13 +198,13 @@ def _forecast(burn_down: BurnDown, book: str, now: datetime) -> Iterator[Alert]:
     if burn_down.outlook is not Outlook.REACHED_LATER or burn_down.limit_usd is None:
         return
     key = f"{book}:forecast:{burn_down.now:%Y-%m-%d}"
-    what = f"Of today's limit of ${burn_down.limit_usd:,.2f}: {burn_down.words}"
+    what = f"Of today's limit of {usd_exact(burn_down.limit_usd)}: {burn_down.words}"
     yield Alert(key, book, "forecast", what, "Raise it, or let less urgent work wait.", now)
 
 
 def _name(limit: Limit) -> str:
     amount = (
-        f"${usd_from_micros(limit.amount):,.2f}"
+        usd_exact(usd_from_micros(limit.amount))
         if limit.unit is Unit.USD
         else f"{limit.amount:,} submits"
     )
@@ -213,5 +213,6 @@ def _name(limit: Limit) -> str:
 
 def _amounts(use: LimitUse) -> str:
     if use.limit.unit is Unit.USD:
-        return f"${usd_from_micros(use.settled):,.2f} settled, ${usd_from_micros(use.reserved):,.2f} reserved"
+        settled, reserved = (usd_words(usd_from_micros(n)) for n in (use.settled, use.reserved))
+        return f"{settled} settled, {reserved} reserved"
     return f"{use.used:,}"

@@ -18,7 +18,7 @@ from core.domain.budgets import (
 )
 from core.domain.documents import EngineName, parse_page_ranges
 from core.domain.jobs import Actor, Job, JobStatus
-from core.domain.money import Price, Tier, usd_to_micros
+from core.domain.money import Price, Tier, usd_exact, usd_to_micros
 from core.domain.routing import (
     MAX_PAGES_UNKNOWN,
     Mode,
@@ -167,7 +167,7 @@ class Holds:
         now = self._clock()
         with self._store.write() as tx:
             job = _held(tx, job_id)
-            why, price = note.strip(), f"${job.estimated_usd:.4f}"
+            why, price = note.strip(), usd_exact(job.estimated_usd)
             words = f"{actor} asks to let {job.name} pass for {price}: {why or 'no reason given'}."
             jobs.note(tx, job_id, "money", requests.ASKED, actor, words, now, detail={"note": why})
             step = (

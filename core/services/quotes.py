@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import inf
 
 from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of, with_reserved
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
-from core.domain.money import Price, Tier, usd_to_micros
+from core.domain.money import (
+    Price,
+    Tier,
+    usd_exact,
+    usd_from_micros,
+    usd_left,
+    usd_to_micros,
+    usd_words,
+)
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import (
     MAX_PAGES_UNKNOWN,
@@ -193,14 +202,28 @@ def taken_by(
 
 
 def share_sentence(quote: Quote) -> str:
-    """What the quote takes of today's limit, in words."""
-    for use in quote.limits:
+    """What the quote takes of today's limit, in words; of the tightest limit when it passes one."""
+    shares = limit_shares(quote)
+    passed = [(share or inf, use, asked) for use, asked, share in shares if not share or share > 1]
+    if passed:
+        _, use, asked = max(passed, key=lambda one: one[0])
+        takes, left = _amounts(use.limit.unit, asked, use.left)
+        return f"This takes {takes}, but only {left} of {use.limit.words} is left: what does not fit is held."
+    for use, asked, _ in shares:
         if use.limit.key == (EVERYTHING, Window.DAY, Unit.USD):
-            left = Decimal(use.left) / 1_000_000
-            if quote.usd > left:
-                return f"This takes ${quote.usd:.2f}, but only ${left:.2f} of today's limit is left: what does not fit is held."
-            return f"This takes ${quote.usd:.2f} of the ${left:.2f} left today."
+            takes, left = _amounts(Unit.USD, asked, use.left)
+            return f"This takes {takes} of the {left} left today."
     return ""
+
+
+def _amounts(unit: Unit, asked: int, left: int) -> tuple[str, str]:
+    """What is asked and what is left, told apart also where rounding would make them the same."""
+    if unit is Unit.SUBMITS:
+        return f"{asked:,} {'submit' if asked == 1 else 'submits'}", f"{left:,}"
+    takes, rest = usd_from_micros(asked), usd_from_micros(left)
+    if usd_words(takes) == usd_left(rest) and asked > left:
+        return usd_exact(takes), usd_exact(rest)
+    return usd_words(takes), usd_left(rest)
 
 
 def limit_shares(quote: Quote) -> tuple[tuple[LimitUse, int, float | None], ...]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from core.clock import Clock
 from core.domain.documents import Document
 from core.domain.jobs import Actor, Job, JobStatus
-from core.domain.money import Price
+from core.domain.money import Price, usd_exact
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import (
     MAX_PAGES_UNKNOWN,
@@ -130,7 +130,7 @@ class Replans:
         was, is_ = (
             sum((usd for usd, _ in costs.values()), Decimal(0)) for costs in (before, after)
         )
-        what = f"${is_:.4f}, not ${was:.4f}" if was != is_ else f"${is_:.4f}, by other engines"
+        what = f"{usd_exact(is_)}, {f'not {usd_exact(was)}' if was != is_ else 'by other engines'}"
         return f"What waits would cost now {what}: the price changed while you decided."
 
     def apply(self, shown: Replan, actor: Actor) -> int:

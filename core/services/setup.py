@@ -9,7 +9,7 @@ from enum import StrEnum
 from core.clock import Clock
 from core.domain.budgets import EVERYTHING, Unit, Window
 from core.domain.jobs import Actor
-from core.domain.money import ANY, usd_from_micros
+from core.domain.money import ANY, usd_exact, usd_from_micros
 from core.errors import ConsoleError, SettingsError
 from core.settings import REGIONS, Settings
 from core.store import Store, limits, workers
@@ -385,5 +385,5 @@ def _overrides(
         found = [(real, "")]
     for change, where in found:
         amount = change.after or 0
-        shown = f"${usd_from_micros(amount):,.2f}" if change.unit is Unit.USD else f"{amount:,}"
+        shown = usd_exact(usd_from_micros(amount)) if change.unit is Unit.USD else f"{amount:,}"
         yield Override(variable, shown, change.actor, where)

@@ -78,7 +78,7 @@ def _wait(choice: Choice) -> None:
             "Waiting does not help: it is larger than a whole window. It blocks nobody else."
         )
     taken = [
-        f"{limit_table.amount(use.limit.unit, use.used)} of {limit_table.amount(use.limit.unit, use.limit.amount)} "
+        f"{limit_table.amount(use.limit.unit, use.used)} of {limit_table.exact(use.limit.unit, use.limit.amount)} "
         f"{limit_words(*use.limit.key)}"
         for use in choice.next_window
         if use.used

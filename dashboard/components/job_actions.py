@@ -8,6 +8,7 @@ import streamlit as st
 from core.console import Console
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import Actor, Job, JobStatus
+from core.domain.money import usd_from_micros, usd_left
 from core.domain.routing import Mode
 from dashboard.components import uploads
 from dashboard.wording import money, plain
@@ -60,7 +61,7 @@ def _retry(again: Sequence[Job], console: Console, actor: Actor) -> None:
         use = console.spend.today(again[0].mode).use(Window.DAY, Unit.USD)
         left = ""
         if use is not None and len(books) == 1:
-            left = f" of the {money(Decimal(use.left) / 1_000_000)} left today"
+            left = f" of the {usd_left(usd_from_micros(use.left))} left today"
         st.markdown(f"Sent again, for about {price}{left}:".replace("$", "\\$"))
         _names(again)
         label = f"Retry for about {price}".replace("$", "\\$")

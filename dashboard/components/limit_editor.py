@@ -91,7 +91,7 @@ def _what_if(line: LimitLine | None, unit: Unit, typed: str) -> str:
     if line is None:
         return "There is no such limit now."
     use = line.use
-    now = f"Now {limit_table.amount(unit, use.limit.amount)} {limit_words(*use.limit.key)}"
+    now = f"Now {limit_table.exact(unit, use.limit.amount)} {limit_words(*use.limit.key)}"
     try:
         wanted = amount_of(unit, typed)
     except ConsoleError:

@@ -2,46 +2,45 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 import pandas as pd
 import streamlit as st
 
 from core.domain.budgets import LimitUse, Unit, next_start
+from core.domain.money import usd_exact, usd_from_micros, usd_left, usd_words
 from core.domain.routing import Mode
 from core.services.limits import LimitLine, limit_words
 from core.store.limits import LimitChange
 from dashboard.components import times
 from dashboard.components.columns import right
-from dashboard.wording import money
 
 __all__ = ["amount", "exact", "history", "left", "show"]
-
-
-_MICROS_PER_CENT = 10_000
 
 
 def amount(unit: Unit, value: int | None) -> str:
     """``$7.50`` or ``1,000 submits``; no limit is a dash."""
     if value is None:
         return "–"
-    return money(Decimal(value) / 1_000_000) if unit is Unit.USD else f"{value:,} submits"
+    return usd_words(usd_from_micros(value)) if unit is Unit.USD else f"{value:,} submits"
 
 
 def exact(unit: Unit, value: int | None) -> str:
     """A limit itself is not rounded: ``$0.01`` would not be what holds."""
-    if value is None or unit is Unit.SUBMITS or value % _MICROS_PER_CENT == 0:
+    if value is None or unit is Unit.SUBMITS:
         return amount(unit, value)
-    return f"${Decimal(value) / 1_000_000:,.4f}"
+    return usd_exact(usd_from_micros(value))
 
 
 def left(use: LimitUse) -> str:
     """What is left, in words."""
-    return amount(use.limit.unit, use.left)
+    if use.limit.unit is Unit.SUBMITS:
+        return amount(use.limit.unit, use.left)
+    return usd_left(usd_from_micros(use.left))
 
 
 def show(lines: Sequence[LimitLine], mode: Mode, now: datetime, timezone: str) -> None:
     """One row per limit: used, reserved, left, and when it starts anew."""
+    st.subheader("In force", anchor=False)
     rows = [
         {
             "limit": limit_words(*line.use.limit.key),

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.domain.budgets import Unit, Window
+from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
 from core.services.reports import BurnDown, Month, Report
 from core.services.spend import SpendToday
@@ -45,7 +46,7 @@ def over_time(report: Report, day: SpendToday, mode: Mode) -> None:
         )
     )
     use = day.use(Window.DAY, Unit.USD)
-    limit = use.limit.amount / 1_000_000 if use is not None else None
+    limit = usd_from_micros(use.limit.amount) if use is not None else None
     figure = spend_figures.over_time(report, limit, _mark(mode))
     _figure(figure, report.frame, f"spend-by-{report.by}", mode)
 

@@ -1,10 +1,12 @@
 """The figures of the Spend screen: tables in, plotly figures out; nothing here knows Streamlit."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.domain.money import usd_exact
 from core.services.reports import BurnDown, Report
 from dashboard.wording import tier_name
 
@@ -57,7 +59,7 @@ def burn_down(facts: BurnDown, simulated: str) -> go.Figure:
         )
     if facts.limit_usd is not None:
         limit = float(facts.limit_usd)
-        _line(figure, limit, f"limit ${limit:,.2f}")
+        _line(figure, limit, f"limit {usd_exact(facts.limit_usd)}")
         used = float(frame["settled_usd"].iloc[-1] + frame["reserved_usd"].iloc[-1])
         if facts.reached is not None and used < limit:
             figure.add_scatter(
@@ -72,7 +74,7 @@ def burn_down(facts: BurnDown, simulated: str) -> go.Figure:
     return _dressed(figure, simulated)
 
 
-def over_time(report: Report, limit_usd: float | None, simulated: str) -> go.Figure:
+def over_time(report: Report, limit_usd: Decimal | None, simulated: str) -> go.Figure:
     """Bars stacked by the chosen thing; what is reserved lies hatched on top; the limit is a line."""
     figure = go.Figure()
     frame = report.frame
@@ -95,7 +97,7 @@ def over_time(report: Report, limit_usd: float | None, simulated: str) -> go.Fig
             hovertemplate="$%{y:.2f} reserved<extra></extra>",
         )
     if limit_usd is not None and not report.is_hourly:
-        _line(figure, limit_usd, f"limit ${limit_usd:,.2f} a day")
+        _line(figure, float(limit_usd), f"limit {usd_exact(limit_usd)} a day")
     figure.update_layout(barmode="stack", bargap=0.2)
     _to_scale(figure, frame["window"])
     return _dressed(figure, simulated)

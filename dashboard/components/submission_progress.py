@@ -61,8 +61,10 @@ def _stage(view: SubmissionView, job: Job, now: datetime) -> str:
     """How far an unfinished document is, and how long documents like it take."""
     if job.status.is_settled:
         return ""
-    words = STAGE_WORDS[view.stages.get(job.id, AttemptStatus.PLANNED)]
-    if view.typical is None or job.status is not JobStatus.PARSING:
+    stage = view.stages.get(job.id, AttemptStatus.PLANNED)
+    words = STAGE_WORDS[stage]
+    is_stored = stage is AttemptStatus.DONE
+    if view.typical is None or is_stored or job.status is not JobStatus.PARSING:
         return words
     left = view.typical - (now - job.created_at)
     return f"{words}, about {duration(left)} left" if left > _A_MOMENT else f"{words}, nearly done"

@@ -134,7 +134,7 @@ def test_a_price_that_changed_in_the_dialog_is_shown_before_it_counts(
     app.text_input(key="switch-reason").input("a try").run()
     console.watch.hold(Hold(console.clock() + timedelta(hours=1), "bob", "a test"))
     app.button(key="switch-now").click().run()
-    assert "now $0.0000, not $0.0125" in _text(app)
+    assert "now $0.00, not $0.0125" in _text(app)
     assert app.radio(key="switch-plan").options[1].endswith("1 with stand-ins")
     assert console.modes.current() is Mode.REAL
     app.button(key="switch-now").click().run()

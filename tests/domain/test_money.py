@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.budgets import Ask, Limit, LimitUse, Unit, Window, in_order, refusal_of
-from core.domain.money import ANY, BUILT_IN_PRICES, PriceBook, PriceEntry, PriceKind, Tier
+from core.domain.money import (
+    ANY,
+    BUILT_IN_PRICES,
+    PriceBook,
+    PriceEntry,
+    PriceKind,
+    Tier,
+    usd_exact,
+    usd_from_micros,
+    usd_left,
+    usd_words,
+)
 from core.errors import PriceMissing
 
 TODAY = date(2026, 11, 24)
@@ -109,3 +120,40 @@ def test_a_limit_of_another_team_is_not_asked() -> None:
     full = (LimitUse(Limit(Window.DAY, Unit.USD, 10, "team:a"), 10, 0),)
     assert refusal_of(full, Ask(5, 1, ("all", "team:b"))) is None
     assert refusal_of(full, Ask(5, 1, ("all", "team:a"))) is not None
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [
+        ("0", "$0.00"),
+        ("3.41", "$3.41"),
+        ("4.755", "$4.76"),
+        ("5.245", "$5.25"),
+        ("0.0038", "$0.0038"),
+        ("1234.5", "$1,234.50"),
+        ("-0.005", "-$0.0050"),
+        ("-3", "-$3.00"),
+    ],
+)
+def test_an_amount_reads_the_same_everywhere(usd: str, words: str) -> None:
+    """Two decimals, four under a cent, half a cent up: not to the even cent, as a format string would."""
+    assert usd_words(Decimal(usd)) == words
+
+
+@given(used=st.integers(0, 20_000_000), limit=st.integers(0, 20_000_000))
+def test_what_is_left_is_never_said_larger_than_it_is(used: int, limit: int) -> None:
+    """Used and left, as shown, never come to more than the limit."""
+    left = usd_from_micros(max(0, limit - used))
+    assert usd_of(usd_left(left)) <= left
+    assert left - usd_of(usd_left(left)) < Decimal("0.01")
+
+
+def test_a_limit_is_not_rounded() -> None:
+    """What holds is what is shown: $0.0125 is not $0.01."""
+    shown = [usd_exact(Decimal(usd)) for usd in ("10", "0.0125", "1234.5", "0.000001")]
+    assert shown == ["$10.00", "$0.0125", "$1,234.50", "$0.000001"]
+
+
+def usd_of(words: str) -> Decimal:
+    """The amount that a person reads."""
+    return Decimal(words.removeprefix("$").replace(",", ""))

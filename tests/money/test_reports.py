@@ -217,7 +217,9 @@ def test_every_figure_shows_the_limit_and_tells_reserved_from_settled(office: Co
     """Reserved is hatched apart from settled, the limit is a line with its amount, MOCK says so."""
     figures = importlib.import_module("dashboard.components.spend_figures")
     today = figures.burn_down(office.reports.burn_down(Mode.MOCK), "simulated")
-    by_day = figures.over_time(office.reports.spend(Mode.MOCK, 30, "tier"), 10.0, "simulated")
+    by_day = figures.over_time(
+        office.reports.spend(Mode.MOCK, 30, "tier"), Decimal(10), "simulated"
+    )
     for figure in (today, by_day):
         words = [annotation.text for annotation in figure.layout.annotations]
         assert any("limit $10.00" in word for word in words)

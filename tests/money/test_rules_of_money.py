@@ -13,7 +13,7 @@ from core.domain.jobs import JobStatus
 from core.domain.money import PriceKind, Tier
 from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, Overtaken
-from core.services.quotes import limit_shares
+from core.services.quotes import limit_shares, share_sentence
 from core.store import jobs, prices
 from tests.factories import ALICE, finished, submitted, wait_until
 from tests.money.office import DAILY, Maker
@@ -166,6 +166,27 @@ def test_a_quote_says_what_it_takes_of_each_limit(make_console: Maker) -> None:
     shares = {use.limit.scope: share for use, _asked, share in limit_shares(quote)}
     assert shares["team:sales"] == pytest.approx(0.25)
     assert "team:legal" not in shares
+
+
+def test_the_limit_that_is_passed_is_the_one_that_is_named(make_console: Maker) -> None:
+    """Beside plenty left for all, the little that a team has is what the operator reads, before the press."""
+    console = make_console()
+    console.limits.add_team("sales", ALICE)
+    console.limits.change("mock", ("team:sales", *DAILY[1:]), "0.0124", ALICE, "x")
+    upload = console.submissions.preflight("a.txt", io.BytesIO(b"words"))
+
+    def said(team: str) -> str:
+        return share_sentence(
+            console.submissions.quote([upload], Tier.AGENTIC, Mode.MOCK, team=team)
+        )
+
+    assert said("") == "This takes $0.01 of the $10.00 left today."
+    words = "This takes $0.0125, but only $0.0124 of today's limit for the team sales is left: what does not fit is held."
+    assert said("sales") == words
+    console.limits.change("mock", ("team:sales", *DAILY[1:]), "5", ALICE, "x")
+    assert said("sales") == said("")
+    console.limits.change("mock", DAILY, "0.01", ALICE, "x")
+    assert "only $0.01 of today's limit is left" in said("sales")
 
 
 def test_a_team_that_does_not_exist_is_refused(make_console: Maker) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.domain.budgets import book_of
 from core.domain.jobs import Attempt, AttemptStatus, Job
-from core.domain.money import usd_from_micros
+from core.domain.money import usd_from_micros, usd_words
 from core.engines.protocol import ParseEngine
 from core.errors import KeyMissing, UpstreamError, UpstreamKind
 from core.pipeline.driving import timing, upstream
@@ -39,7 +39,7 @@ def settle(  # noqa: PLR0913 - what was billed, for what, when
     )
     entry = ledger.bill(tx, attempt.id, what, prices.book(tx), now)
     if entry is not None and entry.over_micros:
-        over = f"billed ${usd_from_micros(entry.over_micros):.4f} more than was reserved"
+        over = f"billed {usd_words(usd_from_micros(entry.over_micros))} more than was reserved"
         jobs.note(tx, job.id, "money", "over", SYSTEM, over, now, attempt_id=attempt.id)
         key, words = f"over:{attempt.id}", f"{job.name} was {over}."
         step = "The limits count what was billed; look at its receipt."
