@@ -9,7 +9,7 @@ from core.domain.documents import EngineName
 from core.domain.jobs import Job
 from core.domain.routing import Mode
 from core.engines.protocol import Content, ParseEngine, WebhookTarget
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store
 
 __all__ = ["Blobs", "Resources"]
