@@ -102,7 +102,7 @@ async def _take(what: str, url: str, folder: Path) -> None:
         await engine.download("pjb-1", Expand.OUTPUT_PDF_LINK, blobs.put_stream)
     else:
         order = ParseOrder("att-1", "a.pdf", "application/pdf", None, Tier.AGENTIC)
-        blobs.put(dump(await engine.fetch("pjb-1", order)))
+        blobs.put_pieces(dump(await engine.fetch("pjb-1", order)))
     await engine.close()
 
 
