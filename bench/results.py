@@ -44,7 +44,7 @@ def run() -> Iterator[dict[str, object]]:
             "figure": f"client, memory above idle while pages of {_INLINE_BYTES // _MB} MB come inside an"
             " answer and are stored",
             "mb": _grown("inline", service.url),
-            "goal": "reported: pages are read whole, and an answer past 64 MB is not",
+            "goal": "reported: pages are held together, and an answer past 64 MB is not read whole",
         }
 
 
