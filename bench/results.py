@@ -44,7 +44,7 @@ def run() -> Iterator[dict[str, object]]:
             "figure": f"client, memory above idle while pages of {_INLINE_BYTES // _MB} MB come inside an"
             " answer and are stored",
             "mb": _grown("inline", service.url),
-            "goal": "reported: pages are read whole, and an answer past 64 MB is not",
+            "goal": "reported: pages are held together, and an answer past 64 MB is not read whole",
         }
 
 
@@ -102,7 +102,7 @@ async def _take(what: str, url: str, folder: Path) -> None:
         await engine.download("pjb-1", Expand.OUTPUT_PDF_LINK, blobs.put_stream)
     else:
         order = ParseOrder("att-1", "a.pdf", "application/pdf", None, Tier.AGENTIC)
-        blobs.put(dump(await engine.fetch("pjb-1", order)))
+        blobs.put_pieces(dump(await engine.fetch("pjb-1", order)))
     await engine.close()
 
 

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -55,6 +55,20 @@ class Blobs:
         sha256 = hashlib.sha256(data).hexdigest()
         if not self.exists(sha256):
             self._write(sha256, iter([data]))
+        return sha256
+
+    def put_pieces(self, pieces: Iterable[bytes]) -> str:
+        """Store what is made piece by piece, hashed on the way; its SHA-256.
+
+        Nothing stays when making it fails. Raises ``StorageFull`` or ``BlobError``.
+        """
+        with _part(self._folder) as part:
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+                _append(part, piece)
+            sha256 = digest.hexdigest()
+            self._adopt(part, sha256)
         return sha256
 
     def put_file(self, source: BinaryIO) -> tuple[str, int]:

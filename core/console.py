@@ -28,7 +28,6 @@ from core.engines.local import LocalEngine
 from core.engines.protocol import ParseEngine, WebhookTarget
 from core.engines.registry import Engines
 from core.errors import ConsoleError, KeyMissing, StoreUnavailable
-from core.pipeline.admission import Rules
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.handoff import HandOff
@@ -36,6 +35,7 @@ from core.pipeline.observed import Observed
 from core.pipeline.pacing import StoredPace
 from core.pipeline.probing import PROBE_TIMEOUT_S, CardProbe, Prober, Probing, at_once, probe
 from core.pipeline.queue import JobQueue, workflow_database_url
+from core.pipeline.terms import Rules
 from core.pipeline.watches import Watches
 from core.pipeline.worker import PipelineWorker, has_live_worker, is_alive
 from core.services.again import Reparse

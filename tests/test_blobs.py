@@ -32,6 +32,7 @@ def test_what_is_stored_comes_back(blobs: Blobs, data: bytes) -> None:
     sha256 = blobs.put(data)
     assert sha256 == hashlib.sha256(data).hexdigest()
     assert blobs.put_file(io.BytesIO(data)) == (sha256, len(data))
+    assert blobs.put_pieces([data[:7], b"", data[7:]]) == sha256
     assert blobs.get(sha256) == data
     content = blobs.content(sha256, len(data))
     with content.as_file() as path:
@@ -73,6 +74,19 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     blobs = Blobs.open(None, tmp_path)
     with pytest.raises(StorageFull, match="no room"):
         blobs.put_file(io.BytesIO(b"x" * 1_000_000))
+    assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == []
+
+
+def test_what_could_not_be_made_to_its_end_leaves_nothing(tmp_path: Path) -> None:
+    """Pieces that end with an error are no blob, and no part of one stays behind."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        raise ValueError("the other half cannot be made")
+
+    blobs = Blobs.open(None, tmp_path)
+    with pytest.raises(ValueError, match="half"):
+        blobs.put_pieces(pieces())
     assert [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()] == []
 
 

@@ -1,9 +1,8 @@
 """Letting a job in: its attempts are opened and their money reserved, or it is held with a reason."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from core.clock import new_id
 from core.domain.budgets import (
@@ -17,16 +16,15 @@ from core.domain.budgets import (
 )
 from core.domain.documents import EngineName, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
-from core.domain.money import ANY, Price, Tier, usd_to_micros
+from core.domain.money import usd_to_micros
 from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import NotAllowed
-from core.store import Store, Transaction, documents, jobs, ledger, limits, prices, queue
-from core.store import settings as stored
+from core.pipeline.terms import Rules, Terms
+from core.store import Store, Transaction, jobs, ledger, limits, queue
+from core.store.limits import Approval
 
 __all__ = [
-    "FROZEN",
     "RETRY_RULE",
-    "Rules",
     "admit",
     "open_retry",
     "release_held",
@@ -36,35 +34,6 @@ __all__ = [
 
 RETRY_RULE = Actor("system:retry-rule", is_authenticated=True)
 
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The limits before a person stored others, where a day begins, and whose prices hold.
-
-    ``cost`` is what so many pages cost with an engine at a tier, in credits; it raises ``NotAllowed`` for
-    an engine that is not installed.
-    """
-
-    limits: Sequence[Limit]
-    timezone: str
-    cost: Callable[[EngineName, Price, Tier, int], int]
-    region: str = ANY
-    plan: str = ANY
-
-    def price(self, tx: Transaction, now: datetime) -> Price:
-        """The prices of today. Raises ``PriceMissing``."""
-        today = now.astimezone(ZoneInfo(self.timezone)).date()
-        return prices.book(tx).on(today, region=self.region, plan=self.plan)
-
-    def price_of(self, tx: Transaction, job: Job, now: datetime) -> Price:
-        """The prices of today for this job's document. Raises ``PriceMissing``."""
-        document = documents.find(tx, job.document_sha256)
-        has_sheets = document is not None and document.has_sheets
-        return self.price(tx, now).of_sheets(has_sheets=has_sheets)
-
-
-FROZEN = "real_frozen"
-"""The stored setting that holds all real work, with the reason as its value."""
 
 _SUBMITTER = Actor("system:submitter", is_authenticated=True)
 
@@ -89,20 +58,18 @@ def _next_workflow_id(job: Job, opened: Sequence[Attempt]) -> str:
     return workflow_id_of(job)
 
 
-def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others go first
-    tx: Transaction, job: Job, rules: Rules, actor: Actor, now: datetime, *, in_turn: bool = False
-) -> Job:
+def admit(terms: Terms, job: Job, actor: Actor, *, in_turn: bool = False) -> Job:
     """Open and reserve the attempts of a job's present generation.
 
-    All of them or none, in the caller's transaction. The job becomes ``parse_queued``, or ``held``
+    All of them or none, in the transaction of ``terms``. The job becomes ``parse_queued``, or ``held``
     with the limit that stands in the way. Admitting again reserves nothing twice. A job does not take
     the room of those that wait ahead of it, unless it is ``in_turn``.
     """
+    tx, now = terms.tx, terms.now
     queue.lock_attempts(tx, [job.id])
     opened = jobs.attempts(tx, job.id, job.generation) or _open(tx, job, actor, now)
-    # asked before the reservation, which uses it up
-    approved = limits.approval_of(tx, job.id, job.generation, now) is not None
-    refused = _reserve(tx, job, opened, rules, actor, now, in_turn=in_turn)
+    approval = limits.approval_of(tx, job.id, job.generation, now)
+    refused = _reserve(terms, job, opened, actor, approval, in_turn=in_turn)
     if refused is not None:
         return _hold(tx, job, refused, actor, now)
     for attempt in opened:
@@ -120,7 +87,7 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
         job.id,
         JobStatus.PARSE_QUEUED,
         actor,
-        "approved past the limits" if approved else "within the limits",
+        "approved past the limits" if approval else "within the limits",
         now,
         reason="",
         next_step="",
@@ -130,22 +97,14 @@ def admit(  # noqa: PLR0913 - the job, the rules, who, when, and whether others 
     )
 
 
-def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, when, and if it may wait
-    tx: Transaction,
-    job: Job,
-    failed: Attempt,
-    rules: Rules,
-    cause: str,
-    now: datetime,
-    *,
-    may_wait: bool,
-) -> str:
+def open_retry(terms: Terms, job: Job, failed: Attempt, cause: str, *, may_wait: bool) -> str:
     """Open and reserve the attempt that tries a failed one again; empty, or the limit in the way.
 
-    In the caller's transaction, together with the failure: nobody else opens a second one. The
+    In the transaction of ``terms``, together with the failure: nobody else opens a second one. The
     reservation comes first. When it is refused, the job is held with the retry planned if it
     ``may_wait``, and else nothing is opened.
     """
+    tx, now = terms.tx, terms.now
     earlier = jobs.attempts(tx, job.id, failed.generation)
     retry = Attempt(
         id=new_id("att"),
@@ -161,7 +120,8 @@ def open_retry(  # noqa: PLR0913 - what is tried again, under which rules, why, 
         retry_of=failed.id,
         is_provisional=failed.is_provisional,
     )
-    refused = _reserve(tx, job, (retry,), rules, RETRY_RULE, now, in_turn=True)
+    approval = limits.approval_of(tx, job.id, job.generation, now)
+    refused = _reserve(terms, job, (retry,), RETRY_RULE, approval, in_turn=True)
     if refused is None or may_wait:
         jobs.add_attempt(tx, retry, RETRY_RULE, cause)
     if refused is not None:
@@ -199,7 +159,7 @@ def _release(store: Store, job_id: str, rules: Rules, actor: Actor, now: datetim
         job = jobs.job(tx, job_id)
         if job.status is not JobStatus.HELD or job.hold != queue.WAITS_FOR_ROOM:
             return None  # another process, or a person, was quicker
-        return admit(tx, job, rules, actor, now, in_turn=True)
+        return admit(Terms(tx, rules, now), job, actor, in_turn=True)
 
 
 def _open(tx: Transaction, job: Job, actor: Actor, now: datetime) -> tuple[Attempt, ...]:
@@ -242,35 +202,32 @@ def _hold(tx: Transaction, job: Job, refused: _Refused, actor: Actor, now: datet
     )
 
 
-def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, when
-    tx: Transaction,
+def _reserve(  # noqa: PLR0913 - what is reserved, on which terms, by whom, by whose leave
+    terms: Terms,
     job: Job,
     opened: tuple[Attempt, ...],
-    rules: Rules,
     actor: Actor,
-    now: datetime,
+    approval: Approval | None,
     *,
     in_turn: bool,
 ) -> _Refused | None:
-    frozen = stored.all_settings(tx).get(FROZEN)
-    if frozen is not None and book_of(job.mode) == "real" and not _is_local(opened):
-        return _Refused(f"Real work is frozen. {frozen.value}", "A lead lifts it on Limits.")
-    approval = limits.approval_of(tx, job.id, job.generation, now)
+    tx, rules, now = terms.tx, terms.rules, terms.now
+    book = book_of(job.mode)
+    if book == "real" and not _is_local(opened) and terms.frozen is not None:
+        return _Refused(f"Real work is frozen. {terms.frozen}", "A lead lifts it on Limits.")
     # whoever starts it pays; what starts by a lead's leave is the submitter's
     payer = actor if approval is None else _SUBMITTER
     try:
         wanted = [
-            reservation_of(tx, job, attempt, rules, payer, now)
+            reservation_of(terms, job, attempt, payer)
             for attempt in opened
             if not ledger.is_reserved(tx, attempt.id)
         ]
     except NotAllowed as missing:
         return _Refused(missing.what, missing.next_step)
-    book = book_of(job.mode)
-    ledger.lock(tx, book)
-    in_force = limits.in_force(tx, book, rules.limits, now)
+    in_force = terms.locked_limits(book)
     if approval is None:
-        refusal = _refusal(tx, job, wanted, in_force, rules, now, in_turn=in_turn)
+        refusal = _refusal(terms, job, wanted, in_force, in_turn=in_turn)
         if refusal is not None:
             return _words(refusal, rules, now)
     approval_id = None if approval is None else approval.id
@@ -285,21 +242,19 @@ def _reserve(  # noqa: PLR0913 - what is reserved, under which rules, by whom, w
     return None
 
 
-def _refusal(  # noqa: PLR0913 - as _reserve
-    tx: Transaction,
+def _refusal(
+    terms: Terms,
     job: Job,
     wanted: Sequence[ledger.Reservation],
     in_force: Sequence[Limit],
-    rules: Rules,
-    now: datetime,
     *,
     in_turn: bool,
 ) -> Refusal | None:
     """The limit in the way of the whole job, after those that wait ahead of it and could start."""
-    book = book_of(job.mode)
-    uses = ledger.uses(tx, job.mode, in_force, now, rules.timezone)
+    tx = terms.tx
+    uses = ledger.uses(tx, job.mode, in_force, terms.now, terms.rules.timezone)
     if not in_turn:
-        ahead = queue.waiting(tx, book, before=(job.created_at, job.position))
+        ahead = queue.waiting(tx, book_of(job.mode), before=(job.created_at, job.position))
         _granted, uses = in_order(uses, [other.ask for other in ahead])
     scopes = tuple(dict.fromkeys(scope for one in wanted for scope in one.ask.scopes))
     whole = Ask(sum(one.micros for one in wanted), sum(one.submits for one in wanted), scopes)
@@ -310,21 +265,19 @@ def _is_local(attempts: Sequence[Attempt]) -> bool:
     return all(attempt.engine is EngineName.LOCAL for attempt in attempts)
 
 
-def reservation_of(  # noqa: PLR0913 - whose work, under which prices, who pays, when
-    tx: Transaction, job: Job, attempt: Attempt, rules: Rules, payer: Actor, now: datetime
-) -> ledger.Reservation:
+def reservation_of(terms: Terms, job: Job, attempt: Attempt, payer: Actor) -> ledger.Reservation:
     """What an attempt takes at today's price; what no person started is paid by the submitter.
 
     Raises ``NotAllowed`` for what has no price: it is not spent on.
     """
-    price = rules.price_of(tx, job, now)
-    team, submitter = queue.booked_on(tx, job.submission_id)
+    price = terms.price_of(job)
+    team, submitter = terms.booked_on(job.submission_id)
     is_local = attempt.engine is EngineName.LOCAL
     named = parse_page_ranges(attempt.target_pages) if attempt.target_pages else ()
     pages = len(named) or job.page_count or job.options.max_pages or MAX_PAGES_UNKNOWN
     # what waited or is tried again may have been planned when a page cost less
     credits_ = max(
-        attempt.estimated_credits, rules.cost(attempt.engine, price, attempt.tier, pages)
+        attempt.estimated_credits, terms.rules.cost(attempt.engine, price, attempt.tier, pages)
     )
     return ledger.Reservation(
         job_id=job.id,

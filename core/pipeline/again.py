@@ -10,9 +10,10 @@ from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import Price, Tier
 from core.domain.routing import Mode, PlannedAttempt, RoutePlan
 from core.errors import ConsoleError, NotAllowed, UpstreamKind
-from core.pipeline.admission import Rules, admit
+from core.pipeline.admission import admit
 from core.pipeline.results import load
-from core.store import Store, Transaction, jobs, policies, queue
+from core.pipeline.terms import Rules, Terms
+from core.store import Store, jobs, policies, queue
 from core.store.jobs import JobFilter
 from core.telemetry import log
 
@@ -61,15 +62,7 @@ def plan_again(
     return RoutePlan(attempts, " ".join(attempt.reason for attempt in attempts))
 
 
-def order_again(  # noqa: PLR0913 - which job, what is ordered at which price, under which rules, by whom
-    tx: Transaction,
-    job: Job,
-    plan: RoutePlan,
-    price: Price,
-    rules: Rules,
-    actor: Actor,
-    now: datetime,
-) -> Job:
+def order_again(terms: Terms, job: Job, plan: RoutePlan, actor: Actor) -> Job:
     """Open a new generation of a finished job for this plan, within the limits.
 
     What is there stays until something better replaces it, page by page. Raises ``NotAllowed`` when the
@@ -82,10 +75,10 @@ def order_again(  # noqa: PLR0913 - which job, what is ordered at which price, u
         generation=job.generation + 1,
         plan=plan,
         estimated_credits=job.estimated_credits + plan.credits,
-        estimated_usd=job.estimated_usd + price.usd(plan.credits),
+        estimated_usd=job.estimated_usd + terms.price_of(job).usd(plan.credits),
     )
-    jobs.replan(tx, facts)
-    admitted = admit(tx, facts, rules, actor, now)
+    jobs.replan(terms.tx, facts)
+    admitted = admit(terms, facts, actor)
     if admitted.status is JobStatus.HELD:
         # its result would wait with it
         raise NotAllowed(admitted.reason, "Parse it again when there is room.")
@@ -177,16 +170,17 @@ class Again:
 
     def _order(self, job: Job, actor: Actor) -> bool:
         result = load(self._blob(job.result_blob))
-        now, rules = self._clock(), self._rules()
         with self._store.write() as tx:
             queue.lock_attempts(tx, [job.id])
             fresh = jobs.job(tx, job.id)
-            price = rules.price_of(tx, fresh, now)
+            terms = Terms(tx, self._rules(), self._clock())
             tried = jobs.attempts(tx, job.id)
             if fresh.generation != job.generation or not _is_due(fresh, tried):
                 return False
             pages = stand_ins_of(fresh, tried, result)
-            plan = plan_again(pages, len(result.pages), price, "LlamaParse is back.")
-            ordered = order_again(tx, fresh, plan, price, rules, actor, now)
+            plan = plan_again(
+                pages, len(result.pages), terms.price_of(fresh), "LlamaParse is back."
+            )
+            ordered = order_again(terms, fresh, plan, actor)
         self._enqueue(ordered.workflow_id, ordered.id, ordered.generation)
         return True

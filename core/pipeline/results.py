@@ -1,7 +1,7 @@
 """Results on their way to and from the blob store, as JSON that stays readable for years."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from core.domain.documents import EngineName, ParsedDocument, ParsedPage
@@ -11,10 +11,16 @@ __all__ = ["FORMAT", "dump", "load", "merge"]
 FORMAT = "parsedeck.result/1"
 
 
-def dump(document: ParsedDocument) -> bytes:
-    """The result as UTF-8 JSON."""
-    payload = {"format": FORMAT, **asdict(document)}
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+def dump(document: ParsedDocument) -> Iterator[bytes]:
+    """The result as UTF-8 JSON, piece by piece: never more than a page of it at once."""
+    yield b'{"format":%b,"pages":[' % _json(FORMAT)
+    for number, page in enumerate(document.pages):
+        yield (b"," if number else b"") + _json(asdict(page))
+    yield b'],"credits":%b,"notes":%b}' % (_json(document.credits), _json(document.notes))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def load(data: bytes) -> ParsedDocument:

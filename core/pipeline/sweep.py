@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.domain.jobs import Actor
-from core.pipeline.admission import Rules, reservation_of
+from core.pipeline.admission import reservation_of
+from core.pipeline.terms import Rules, Terms
 from core.store import Store, alerts, balances, jobs, ledger, orphans, prices, queue
 from core.telemetry import log
 
@@ -44,10 +45,11 @@ def sweep_orphans(store: Store, rules: Rules, actor: Actor, now: datetime) -> tu
                         now,
                         attempt_id=orphan.attempt_id,
                     )
+        terms = Terms(tx, rules, now)
         for orphan in orphans.unreserved(tx):
             attempt = jobs.attempt(tx, orphan.attempt_id)
             job = jobs.job(tx, orphan.job_id)
-            wanted = reservation_of(tx, job, attempt, rules, actor, now)
+            wanted = reservation_of(terms, job, attempt, actor)
             # under no limit: what is being spent must be seen by whoever comes next
             ledger.reserve(tx, wanted, (), now, rules.timezone)
             said.append(f"Attempt {orphan.attempt_id} had no reservation; it is reserved for now.")

@@ -15,11 +15,12 @@ from core.clock import is_recent, new_id
 from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.routing import Mode
 from core.errors import ConsoleError, NotFound, StoreUnavailable
-from core.pipeline.admission import Rules, admit, release_held
+from core.pipeline.admission import admit, release_held
 from core.pipeline.driver import SYSTEM, Driver, Resources
 from core.pipeline.handoff import HandOff
 from core.pipeline.queue import APP, APP_VERSION, NUDGE, QUEUE, WORKFLOW, JobQueue
 from core.pipeline.sweep import sweep_orphans, sweep_sums
+from core.pipeline.terms import Rules, Terms
 from core.store import deliveries, expectations, jobs, ledger, queue, workers
 from core.telemetry import log
 
@@ -293,7 +294,7 @@ class PipelineWorker:
                 fresh = jobs.job(tx, job_id)
                 if fresh.status is not JobStatus.HELD or fresh.mode is Mode.MOCK:
                     continue
-                released = admit(tx, fresh, self._rules(), SYSTEM, now)
+                released = admit(Terms(tx, self._rules(), now), fresh, SYSTEM)
                 if released.status is not JobStatus.PARSE_QUEUED:
                     continue
                 # its first workflow has ended; this id follows from it, whoever else sees the same

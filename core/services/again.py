@@ -10,9 +10,9 @@ from core.domain.jobs import Actor, Job
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
 from core.pipeline.again import order_again, plan_again, stand_ins_of
 from core.pipeline.results import load
+from core.pipeline.terms import Rules, Terms
 from core.store import Store, jobs, queue
 
 __all__ = ["PagesAgain", "Reparse"]
@@ -81,15 +81,15 @@ class Reparse:
             if job.generation != wanted.job.generation:
                 raise NotAllowed(f"{job.name} was parsed again already.", "Open it to see.")
             result = load(self._blob(job.result_blob)) if job.result_blob else ParsedDocument(())
-            rules, now = self._rules(), self._clock()
-            price = rules.price_of(tx, job, now)
+            terms = Terms(tx, self._rules(), self._clock())
+            price = terms.price_of(job)
             plan = plan_again(wanted.pages, len(result.pages), price, why)
             if price.usd(plan.credits) > wanted.usd:
                 raise NotAllowed(
                     "The price book changed while you decided.",
                     "Look at the new price, then order again.",
                 )
-            ordered = order_again(tx, job, plan, price, rules, actor, now)
+            ordered = order_again(terms, job, plan, actor)
         self._enqueue(ordered.workflow_id, ordered.id, ordered.generation)
         return ordered
 
@@ -104,6 +104,6 @@ class Reparse:
 
     def _priced(self, job: Job, pages: Mapping[Tier, tuple[int, ...]]) -> PagesAgain:
         with self._store.read() as tx:
-            price = self._rules().price_of(tx, job, self._clock())
+            price = Terms(tx, self._rules(), self._clock()).price_of(job)
         credits_ = sum(price.credits(tier, len(numbers)) for tier, numbers in pages.items())
         return PagesAgain(job, pages, price.usd(credits_))

@@ -18,7 +18,7 @@ from core.domain.jobs import Actor
 from core.domain.money import usd_exact, usd_from_micros, usd_words
 from core.domain.routing import Mode
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.services.reports import BurnDown, Outlook, Reports
 from core.store import Store, alerts, ledger, limits
 from core.store import settings as stored

@@ -10,7 +10,7 @@ from core.domain.jobs import Actor
 from core.domain.money import PriceBook
 from core.domain.routing import Mode
 from core.errors import NotAllowed
-from core.pipeline.admission import FROZEN, Rules
+from core.pipeline.terms import FROZEN, Rules
 from core.services.statements import PLAN
 from core.store import Store, Transaction, alerts, jobs, ledger, prices, queue, usage
 from core.store import settings as stored

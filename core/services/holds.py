@@ -28,7 +28,8 @@ from core.domain.routing import (
     plan_route,
 )
 from core.errors import NotAllowed, PriceMissing
-from core.pipeline.admission import Rules, admit
+from core.pipeline.admission import admit
+from core.pipeline.terms import Rules, Terms
 from core.pipeline.withdrawal import withdraw
 from core.services.submit import options_key
 from core.store import Store, Transaction, alerts, jobs, ledger, limits, queue, requests
@@ -125,13 +126,13 @@ class Holds:
         now, rules = self._clock(), self._rules()
         with self._store.write() as tx:
             queue.lock_attempts(tx, [job_id])
-            job = _held(tx, job_id)
-            price = rules.price_of(tx, job, now)
+            job, terms = _held(tx, job_id), Terms(tx, rules, now)
+            price = terms.price_of(job)
             plan = _plan(job, tier, price)
             if plan.credits >= job.plan.credits:
                 raise NotAllowed(f"{tier.value.replace('_', ' ')} is not cheaper.")
             replaced = self._replanned(tx, job, tier, plan, price.usd(plan.credits), actor, now)
-            admitted = admit(tx, replaced, rules, actor, now)
+            admitted = admit(terms, replaced, actor)
         self._start(admitted)
         return admitted
 
@@ -158,7 +159,7 @@ class Holds:
             )
             plan = RoutePlan((local,), "Over the limit: the local engine stands in.")
             replaced = self._replanned(tx, job, job.options.tier, plan, Decimal(0), actor, now)
-            admitted = admit(tx, replaced, self._rules(), actor, now)
+            admitted = admit(Terms(tx, self._rules(), now), replaced, actor)
         self._start(admitted)
         return admitted
 
@@ -222,7 +223,7 @@ class Holds:
         lasts = _APPROVED_FOR if hours is None else timedelta(hours=hours)
         with self._store.write() as tx:
             queue.lock_attempts(tx, job_ids)
-            approved = []
+            approved, terms = [], Terms(tx, rules, now)
             for job_id in job_ids:
                 job = _held(tx, job_id)
                 approval = Approval(
@@ -231,7 +232,7 @@ class Holds:
                 limits.add_approval(tx, approval)
                 words = f"approved past the limit: {reason.strip()}"
                 jobs.note(tx, job_id, "money", "approved", actor, words, now)
-                approved.append(admit(tx, job, rules, actor, now))
+                approved.append(admit(terms, job, actor))
         for job in approved:
             self._start(job)
         return tuple(approved)
@@ -245,7 +246,7 @@ class Holds:
         self, tx: Transaction, job: Job, uses: Uses, ask: Ask, rules: Rules, now: datetime
     ) -> tuple[TierOffer, ...]:
         try:
-            price = rules.price_of(tx, job, now)
+            price = Terms(tx, rules, now).price_of(job)
         except PriceMissing:
             return ()
         found = []

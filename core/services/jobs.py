@@ -22,10 +22,11 @@ from core.domain.jobs import (
 )
 from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, UpstreamKind
-from core.pipeline.admission import Rules, admit
+from core.pipeline.admission import admit
 from core.pipeline.driver import UNKNOWN_OUTCOME
 from core.pipeline.handoff import Standing, standing
 from core.pipeline.results import load
+from core.pipeline.terms import Rules, Terms
 from core.pipeline.withdrawal import withdraw
 from core.store import Store, Transaction, deliveries, documents, jobs, ledger, queue
 from core.store.jobs import Cause, JobFilter, TimelineEntry
@@ -199,9 +200,9 @@ class Jobs:
         now = self._clock()
         with self._store.write() as tx:
             queue.lock_attempts(tx, job_ids)
+            terms = Terms(tx, self._rules(), now)
             admitted = tuple(
-                admit(tx, self._reopened(tx, job_id, actor), self._rules(), actor, now)
-                for job_id in job_ids
+                admit(terms, self._reopened(tx, job_id, actor), actor) for job_id in job_ids
             )
         for job in admitted:
             if job.status is JobStatus.PARSE_QUEUED:

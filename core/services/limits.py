@@ -19,7 +19,7 @@ from core.domain.budgets import (
 from core.domain.jobs import Actor
 from core.domain.money import usd_to_micros
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, Transaction, ledger, limits, teams
 from core.store.limits import Approval, LimitChange
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from core.clock import Clock
 from core.domain.money import usd_from_micros
 from core.errors import PriceMissing
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, outages, rollups
 
 __all__ = ["OutageCost", "OutageCosts"]

@@ -9,7 +9,7 @@ from core.clock import Clock
 from core.domain.jobs import Actor
 from core.domain.money import ANY, PriceEntry, PriceKind, Tier
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, prices
 from core.store.prices import PriceChange
 

@@ -18,7 +18,8 @@ from core.domain.routing import (
     plan_route,
 )
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules, admit
+from core.pipeline.admission import admit
+from core.pipeline.terms import Rules, Terms
 from core.pipeline.withdrawal import is_unsent, withdraw
 from core.store import Store, Transaction, documents, jobs, ledger, queue
 
@@ -163,7 +164,7 @@ class Replans:
     def _replanned(  # noqa: PLR0913 - which job, its new plan and price, by whom
         self, tx: Transaction, job: Job, mode: Mode, plan: RoutePlan, price: Price, actor: Actor
     ) -> Job:
-        now, rules = self._clock(), self._rules()
+        now = self._clock()
         withdraw(tx, job, actor, now, "planned again")
         cause = f"planned again for {mode.value.upper()}"
         facts = {
@@ -187,7 +188,7 @@ class Replans:
             estimated_usd=price.usd(plan.credits),
         )
         jobs.replan(tx, planned)
-        return admit(tx, planned, rules, actor, now)
+        return admit(Terms(tx, self._rules(), now), planned, actor)
 
     def _plan(  # noqa: PLR0913 - the facts of a route
         self,

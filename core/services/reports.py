@@ -13,7 +13,7 @@ from core.domain.budgets import EVERYTHING, Unit, Window, book_of, next_start, w
 from core.domain.forecast import MonthForecast, is_telling, month_forecast, reached_at
 from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, Transaction, limits, rollups
 from core.store.rollups import Sums
 

@@ -11,7 +11,7 @@ from core.domain.money import Price, Tier
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import Mode, OtherEngine, RouteFacts, RoutePlan, plan_route
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, documents, jobs, policies
 from core.store.jobs import JobFilter
 from core.store.policies import PolicyChange

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.domain.budgets import EVERYTHING, Limit, LimitUse, Unit, Window, book_of
 from core.domain.money import usd_from_micros
 from core.domain.routing import Mode
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, ledger, limits
 
 __all__ = ["HourSpend", "Spend", "SpendToday"]

@@ -12,7 +12,7 @@ from core.domain.budgets import book_of
 from core.domain.money import PriceKind, usd_from_micros
 from core.domain.routing import Mode
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store, prices, rollups
 from core.store import settings as stored
 

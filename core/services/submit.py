@@ -20,7 +20,8 @@ from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import RoutePolicy
 from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, OtherEngine
 from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
-from core.pipeline.admission import Rules, admit
+from core.pipeline.admission import admit
+from core.pipeline.terms import Rules, Terms
 from core.services.quotes import Quote, QuoteLine, Upload, quote_line, taken_by
 from core.store import Store, Transaction, documents, jobs, ledger, limits, teams
 from core.telemetry import log
@@ -196,7 +197,8 @@ class Submissions:
             earlier = jobs.submission_by_key(tx, key)
             if earlier is not None:
                 return earlier
-            _still_priced(tx, quote, self._rules(), now)
+            terms = Terms(tx, self._rules(), now)
+            _still_priced(terms, quote)
             if quote.team and not teams.exists(tx, quote.team):
                 raise NotAllowed(f"There is no team {quote.team!r}.", "Choose one of the list.")
             jobs.add_submission(tx, submission, key)
@@ -204,8 +206,8 @@ class Submissions:
                 documents.save(tx, line.upload.document, now)
                 job = _job(submission, line, position)
                 jobs.add_job(tx, job, options_key(job.options), actor)
-                admitted.append(admit(tx, job, self._rules(), actor, now))
-            _note_avoided(tx, quote, submission, self._rules(), now)
+                admitted.append(admit(terms, job, actor))
+            _note_avoided(terms, quote, submission)
         for job in admitted:
             self._log.info(
                 "job made", job_id=job.id, status=job.status, correlation_id=job.correlation_id
@@ -252,9 +254,7 @@ def _price(tx: Transaction, rules: Rules, now: datetime) -> Price | None:
         return None
 
 
-def _note_avoided(
-    tx: Transaction, quote: Quote, submission: Submission, rules: Rules, now: datetime
-) -> None:
+def _note_avoided(terms: Terms, quote: Quote, submission: Submission) -> None:
     """What was handed over and not parsed again counts as saved."""
     for position, line in enumerate(quote.lines):
         document = line.upload.document
@@ -277,11 +277,12 @@ def _note_avoided(
             team=quote.team,
             pages=pages,
         )
-        ledger.note_avoided(tx, whose, usd_to_micros(worth), now, rules.timezone, line.note)
+        micros, calendar = usd_to_micros(worth), terms.rules.timezone
+        ledger.note_avoided(terms.tx, whose, micros, terms.now, calendar, line.note)
 
 
-def _still_priced(tx: Transaction, quote: Quote, rules: Rules, now: datetime) -> None:
-    if rules.price(tx, now) != quote.price:
+def _still_priced(terms: Terms, quote: Quote) -> None:
+    if terms.price != quote.price:
         raise NotAllowed(
             "The price book changed while you decided.",
             "Look at the new price, then press Parse again.",

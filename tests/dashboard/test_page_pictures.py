@@ -39,7 +39,7 @@ def test_the_picture_stands_beside_the_markdown(make_console: Callable[..., Cons
     damaged = console.blobs.put(b"\xff\xd8\xff and then nothing that is a picture")
     page = replace(result.pages[0], picture_blob=damaged)
     with console.store.write() as tx:
-        blob = console.blobs.put(dump(replace(result, pages=(page,))))
+        blob = console.blobs.put_pieces(dump(replace(result, pages=(page,))))
         jobs.update_job(tx, job.id, result_blob=blob)
     captions = [caption.value for caption in _opened(console, job).caption]
     assert "The page cannot be shown: its picture is damaged." in captions

@@ -17,7 +17,7 @@ from core.domain.health import Hold
 from core.domain.money import Price, PriceKind, Tier
 from core.domain.routing import Mode
 from core.errors import NotAllowed
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.services.replans import Replans
 from tests.factories import ALICE
 

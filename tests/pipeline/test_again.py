@@ -46,7 +46,7 @@ def _with_a_stand_in(console: Console) -> Job:
         )
         jobs.add_attempt(tx, local, SYSTEM, "t")
         jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, "t", now)
-        blob = console.blobs.put(dump(ParsedDocument((page,))))
+        blob = console.blobs.put_pieces(dump(ParsedDocument((page,))))
         facts = {"result_blob": blob, "is_provisional": True}
         jobs.change_job(tx, job_id, JobStatus.PARSED, SYSTEM, "t", now, **facts)
         return jobs.change_job(tx, job_id, JobStatus.COMPLETE, SYSTEM, "t", now)

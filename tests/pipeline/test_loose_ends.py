@@ -153,7 +153,7 @@ def _partly(console: Console) -> tuple[Job, ParsedDocument]:
         jobs.change_attempt(tx, attempt.id, AttemptStatus.FAILED, SYSTEM, "t", now)
         ledger.release(tx, attempt.id, now, "t", "failed")
         jobs.change_job(tx, job_id, JobStatus.PARSING, SYSTEM, "t", now)
-        blob = console.blobs.put(dump(real))
+        blob = console.blobs.put_pieces(dump(real))
         job = jobs.change_job(
             tx, job_id, JobStatus.PARTLY_PARSED, SYSTEM, "t", now, result_blob=blob
         )

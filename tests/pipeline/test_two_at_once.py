@@ -16,6 +16,7 @@ from core.pipeline.admission import admit
 from core.pipeline.again import order_again, plan_again
 from core.pipeline.driver import SYSTEM
 from core.pipeline.handoff import settle_job
+from core.pipeline.terms import Terms
 from core.store import Transaction, handoffs, jobs, queue
 from core.store.handoffs import HandoffTry
 from tests.factories import ALICE, finished, submitted, wait_until
@@ -83,7 +84,7 @@ def test_what_a_person_cancelled_is_not_let_in(make_console: Maker) -> None:
             seen = jobs.job(tx, job_id)
             console.jobs.cancel([job_id], ALICE)
         with pytest.raises(NotAllowed, match="cancelled"):
-            admit(tx, seen, console.rules(), SYSTEM, now)
+            admit(Terms(tx, console.rules(), now), seen, SYSTEM)
         tx.rollback()
     assert console.jobs.view(job_id).job.status is JobStatus.CANCELLED
 
@@ -107,10 +108,9 @@ def test_pages_are_ordered_again_once(make_console: Maker) -> None:
 
     def order(tx: Transaction) -> None:
         queue.lock_attempts(tx, [job_id])
-        now = console.clock()
-        price = rules.price(tx, now)
-        plan = plan_again({Tier.AGENTIC_PLUS: (1,)}, 1, price, "t")
-        order_again(tx, jobs.job(tx, job_id), plan, price, rules, ALICE, now)
+        terms = Terms(tx, rules, console.clock())
+        plan = plan_again({Tier.AGENTIC_PLUS: (1,)}, 1, terms.price, "t")
+        order_again(terms, jobs.job(tx, job_id), plan, ALICE)
 
     late = _meanwhile(console, order, lambda: console.again.order(wanted, ALICE))
     with pytest.raises(NotAllowed, match="again already"):

@@ -1,13 +1,14 @@
 """One call to the service: identity checked, timed, translated, and repeated where that is safe."""
 
 import asyncio
+import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import httpx2 as httpx
 import stamina
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from core.clock import Clock
 from core.domain.speaker import told_of
@@ -246,24 +247,24 @@ class Calls:
         """The answer with its body, which is not read past what fits into memory."""
         answer = await self._client.send(request, stream=True)
         try:
-            body = bytearray()
+            body = io.BytesIO()
             async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > LARGEST_ANSWER_BYTES:
+                body.write(chunk)
+                if body.tell() > LARGEST_ANSWER_BYTES:
                     raise answer_too_long(LARGEST_ANSWER_BYTES, is_submit=is_submit)
         finally:
             await answer.aclose()
         headers = [(k, v) for k, v in answer.headers.multi_items() if k not in _OF_THE_WIRE]
-        return httpx.Response(
-            answer.status_code, headers=headers, content=bytes(body), request=request
-        )
+        # what is gathered so is handed out without a copy
+        content = body.getvalue()
+        return httpx.Response(answer.status_code, headers=headers, content=content, request=request)
 
     def read(
-        self, adapter: TypeAdapter[A], response: httpx.Response, *, is_submit: bool = False
+        self, read: Callable[[bytes], A], response: httpx.Response, *, is_submit: bool = False
     ) -> A:
-        """The answer's body as this type. Raises ``UpstreamError`` when it is something else."""
+        """What ``read`` makes of the answer's body. Raises ``UpstreamError`` when that is something else."""
         try:
-            return adapter.validate_json(response.content)
+            return read(response.content)
         except ValidationError:
             # without the cause: it would repeat the body
             raise self.named(malformed(response, is_submit=is_submit)) from None

@@ -53,9 +53,9 @@ __all__ = ["LlamaParseEngine"]
 # A clock of ours that was a day off for a while must not hide a job that was taken.
 _CLOCKS_DIFFER_BY = timedelta(days=1)
 _VERSIONS_LAST_S = 3600.0
-_JOB_ANSWER = TypeAdapter(JobAnswer)
-_JOB_LIST = TypeAdapter(JobList)
-_VERSION_LIST = TypeAdapter(VersionList)
+_JOB_ANSWER = TypeAdapter(JobAnswer).validate_json
+_JOB_LIST = TypeAdapter(JobList).validate_json
+_VERSION_LIST = TypeAdapter(VersionList).validate_json
 
 T = TypeVar("T")
 

@@ -13,11 +13,10 @@ from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import quote
 
-from pydantic import TypeAdapter
-
 from core.domain.money import Tier
 from core.engines.llamaparse.calls import Calls
 from core.engines.llamaparse.links import Links, StaleLink
+from core.engines.llamaparse.reading import read_job
 from core.engines.llamaparse.wire import Expand, ImageLink, JobAnswer, OutputLink
 from core.engines.protocol import Keep
 from core.errors import UpstreamError, UpstreamKind
@@ -27,7 +26,6 @@ __all__ = ["JOBS", "Results", "path_of"]
 T = TypeVar("T")
 
 JOBS = "/api/v2/parse"
-_JOB_ANSWER = TypeAdapter(JobAnswer)
 _TEXT_ONLY = (Expand.TEXT,)
 # from all there is to what matters most: what an answer that is too large is asked for next
 _PARTS = (
@@ -57,7 +55,7 @@ class Results:
         response = await self._calls.get(
             "fetch", path_of(vendor_job_id), {"expand": expand}, is_large=True
         )
-        return self._calls.read(_JOB_ANSWER, response)
+        return self._calls.read(read_job, response)
 
     async def pages(self, vendor_job_id: str, tier: Tier) -> tuple[JobAnswer | None, str]:
         """The job with its pages, and what was left out of them; None while it has no result.

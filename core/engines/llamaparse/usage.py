@@ -61,9 +61,9 @@ class _Records(_Value):
     next_page_token: str | None = None
 
 
-_RECORDS = TypeAdapter(_Records)
-_ORGANIZATIONS = TypeAdapter(tuple[Organization, ...])
-_PROJECTS = TypeAdapter(tuple[Project, ...])
+_RECORDS = TypeAdapter(_Records).validate_json
+_ORGANIZATIONS = TypeAdapter(tuple[Organization, ...]).validate_json
+_PROJECTS = TypeAdapter(tuple[Project, ...]).validate_json
 
 
 async def read_organizations(calls: Calls) -> tuple[Organization, ...]:

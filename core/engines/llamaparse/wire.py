@@ -229,7 +229,7 @@ class PageAnswer(_Answer):
     error: _Text = ""
 
 
-class _Section(_Answer):
+class Section(_Answer):
     pages: list[PageAnswer] = Field(default_factory=list)
 
 
@@ -257,9 +257,9 @@ class JobAnswer(_Answer):
     """The answer about one job, with what was expanded; the job may stand alone or under ``job``."""
 
     job: WireJob
-    markdown: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
-    text: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
-    items: Annotated[_Section | None, BeforeValidator(_mapping_or_none)] = None
+    markdown: Annotated[Section | None, BeforeValidator(_mapping_or_none)] = None
+    text: Annotated[Section | None, BeforeValidator(_mapping_or_none)] = None
+    items: Annotated[Section | None, BeforeValidator(_mapping_or_none)] = None
     metadata: Annotated[dict[str, Any] | None, BeforeValidator(_mapping_or_none)] = None
     forms: Annotated[dict[str, Any] | None, BeforeValidator(_mapping_or_none)] = None
     text_full: _Text = ""

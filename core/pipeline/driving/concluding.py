@@ -50,7 +50,7 @@ def conclude(ctx: Context, job: Job, attempts: Sequence[Attempt], generation: in
     whole, status = outcome_of(job, attempts, results, before)
     if results:
         whole = with_receipt(whole, ctx.resources.text_layer(job))
-    blob = ctx.resources.blobs.put(dump(whole)) if results else ""
+    blob = ctx.resources.blobs.put_pieces(dump(whole)) if results else ""
     is_new = bool(results) and (before is None or whole.pages != before.pages)
     failed = next((a for a in attempts if a.error), None)
     now = ctx.resources.clock()

@@ -10,6 +10,7 @@ from core.errors import UpstreamError, UpstreamKind
 from core.pipeline.admission import open_retry
 from core.pipeline.driving import billing, events, timing, upstream
 from core.pipeline.driving.context import SYSTEM, Context
+from core.pipeline.terms import Terms
 from core.store import Transaction, jobs
 
 __all__ = ["DEADLINE_RULE", "call_off", "cancelled", "fail", "refused"]
@@ -130,7 +131,8 @@ def _try_again(  # noqa: PLR0913 - what failed, how often it is worth it, when, 
         return False
     cause = f"retry {count} of {retries} by rule, after: {failed.error_kind}"
     may_wait = may_wait and not job.result_blob and len(newest_tries(attempts)) == 1
-    refusal = open_retry(tx, job, failed, ctx.resources.rules(), cause, now, may_wait=may_wait)
+    terms = Terms(tx, ctx.resources.rules(), now)
+    refusal = open_retry(terms, job, failed, cause, may_wait=may_wait)
     if refusal and may_wait:
         return False
     if refusal:

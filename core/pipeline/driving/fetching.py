@@ -83,7 +83,7 @@ def stored(ctx: Context, attempt: Attempt, result: ParsedDocument) -> tuple[str,
     """The result in the blob store, by its SHA-256, and as it was stored."""
     if attempt.is_provisional:
         result = as_provisional(result)
-    return ctx.resources.blobs.put(dump(result)), result
+    return ctx.resources.blobs.put_pieces(dump(result)), result
 
 
 def point_at(  # noqa: PLR0913 - what was made, for what, where it lies

@@ -1,6 +1,6 @@
 """What the pipeline is given to work with."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from core.domain.documents import EngineName
 from core.domain.jobs import Job
 from core.domain.routing import Mode
 from core.engines.protocol import Content, ParseEngine, WebhookTarget
-from core.pipeline.admission import Rules
+from core.pipeline.terms import Rules
 from core.store import Store
 
 __all__ = ["Blobs", "Resources"]
@@ -18,8 +18,8 @@ __all__ = ["Blobs", "Resources"]
 class Blobs(Protocol):
     """The part of the blob store that the driver uses."""
 
-    def put(self, data: bytes) -> str:
-        """Store bytes, answer their SHA-256."""
+    def put_pieces(self, pieces: Iterable[bytes]) -> str:
+        """Store what is made piece by piece, answer its SHA-256."""
 
     async def put_stream(self, chunks: AsyncIterator[bytes]) -> str:
         """Store what comes in chunks, answer its SHA-256."""
