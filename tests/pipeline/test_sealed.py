@@ -120,7 +120,7 @@ def test_a_key_that_is_gone_is_told_and_loses_nothing(
         assert f"{KEY_FILE} back into the data folder" in told_so
     assert url not in f"{log.getvalue()}{one}{target}{tried}"
     hidden.rename(tmp_path / "data" / KEY_FILE)
-    console.downstreams.replay([one.id], ALICE)
+    console.downstreams.replay(one.id, ALICE)
     _sent(console)
     assert all(_holds(secret, request) for request in told)
     assert told
