@@ -1,9 +1,14 @@
 """Connections on real sockets that dawdle, swell or come in crowds; beside them everybody else is served."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -20,6 +25,7 @@ from core.console import Console
 from core.serving import Bounds, Served
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from dashboard.asgi import create_app
+from tests.factories import free_port, wait_until
 
 TIGHT = Bounds(head_s=1.5, head_bytes=2000, web_sockets=3)
 CROWDED = Bounds(head_s=60, connections=4)
@@ -198,3 +204,53 @@ def test_both_ports_of_up_are_bounded(make_console: Callable[..., Console]) -> N
         with Served(application, bounds=TIGHT) as running, closing(_connected(running)) as slow:
             slow.sendall(HEAD)
             assert _until_closed(slow).startswith(b"HTTP/1.1 408")
+
+
+FEW = 256
+"""Files that a process may open, unless it asks for more, on macOS."""
+
+
+@contextmanager
+def _api_process(folder: Path, port: int, limit: str) -> Iterator[None]:
+    """``parsedeck api``, started by a shell that has set this limit."""
+    parsedeck = Path(sys.executable).with_name("parsedeck")
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f'{limit} && exec "$0" api --port {port}', parsedeck],
+        env={**os.environ, "PARSEDECK_DATA_DIR": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def is_up() -> bool:
+        assert process.poll() is None, process.returncode
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/api/v1/health").is_success
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_until(is_up, within_s=120)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+
+
+def test_a_process_that_may_open_few_files_asks_for_as_many_as_it_serves(tmp_path: Path) -> None:
+    """Where 256 files are the usual limit, more connections than that do not keep a webhook out."""
+    port = free_port()
+    with _api_process(tmp_path, port, f"ulimit -Sn {FEW}"), ExitStack() as crowd:
+        for _ in range(FEW + 40):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        answer = httpx.post(f"http://127.0.0.1:{port}{WEBHOOK_PATH}", content=b"{}", timeout=20)
+        assert answer.status_code == 401
+        ready = httpx.get(f"http://127.0.0.1:{port}/api/v1/ready", timeout=20)
+        assert ready.status_code == 200
+
+
+def test_a_process_that_may_not_ask_for_more_serves_all_the_same(tmp_path: Path) -> None:
+    """A hard limit is kept and no reason not to start."""
+    port = free_port()
+    with _api_process(tmp_path, port, f"ulimit -n {FEW}"):
+        answer = httpx.post(f"http://127.0.0.1:{port}{WEBHOOK_PATH}", content=b"{}", timeout=20)
+        assert answer.status_code == 401

@@ -65,11 +65,21 @@ def begin(tx: Transaction, job: Job, now: datetime) -> JobStatus:
 
 
 def again(tx: Transaction, old: Handoff, actor: Actor, now: datetime) -> Handoff:
-    """The same message once more; receivers know it by its id. Raises ``NotAllowed``."""
+    """The same message once more; receivers know it by its id. One that waits for its next try goes now.
+
+    Raises ``NotAllowed`` when the downstream is disabled, or the message was sent again meanwhile.
+    """
     target = handoffs.downstream(tx, old.downstream_id)
     if target.disabled_at is not None:
         raise NotAllowed("This downstream is disabled.", "Enable it first.")
-    job = jobs.job(tx, old.job_id)
+    # alone with the job: of two who ask at once the second sees what the first one sent
+    job = jobs.locked(tx, old.job_id)
+    newest = handoffs.newest_of_message(tx, old)
+    if newest.id != old.id:
+        raise NotAllowed(f"{newest.actor} sent it again meanwhile.", "Look at what came of that.")
+    if newest.status == handoffs.PENDING:
+        handoffs.bring_forward(tx, old.id, now, _LEASE)
+        return handoffs.handoff(tx, old.id)
     new = _new(target, job, old.message_id, old.event_type, old.body, now, actor)
     # it is about the run that it was about before, which need not be the job's last
     new = replace(new, generation=old.generation)

@@ -1,6 +1,6 @@
 """Who is told of finished jobs, what they were told, and telling them again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.clock import Clock, new_id
@@ -56,6 +56,8 @@ class HandoffView:
     document: str
     shown: str
     tries: tuple[HandoffTry, ...]
+    newest: Handoff
+    """The same message as it was sent last; the one above, if it never was again."""
 
 
 class Downstreams:
@@ -159,14 +161,13 @@ class Downstreams:
             target = handoffs.downstream(tx, found.downstream_id)
             document = jobs.job(tx, found.job_id).name
             tries = handoffs.tries(tx, handoff_id)
-            return HandoffView(found, document, self._shown(target), tries)
+            newest = handoffs.newest_of_message(tx, found)
+            return HandoffView(found, document, self._shown(target), tries, newest)
 
-    def replay(self, handoff_ids: Sequence[str], actor: Actor) -> tuple[Handoff, ...]:
-        """Send these messages once more, under their old ids. Raises ``NotFound``, ``NotAllowed``."""
-        now = self._clock()
+    def replay(self, handoff_id: str, actor: Actor) -> Handoff:
+        """Send a message once more, under its old id. Raises ``NotFound``, ``NotAllowed``."""
         with self._store.write() as tx:
-            old = [handoffs.handoff(tx, one) for one in handoff_ids]
-            return tuple(again(tx, one, actor, now) for one in old)
+            return again(tx, handoffs.handoff(tx, handoff_id), actor, self._clock())
 
     def untaken(self, which: HandoffFilter) -> int:
         """How many that fit failed, and can be sent again; counted up to 1,000."""
@@ -180,9 +181,15 @@ class Downstreams:
             # a few at a time: others write too
             with self._store.write() as tx:
                 found = outbox.untaken(tx, which, limit=_AT_ONCE)
-                for one in found:
-                    again(tx, handoffs.handoff(tx, one), actor, self._clock())
-            sent += len(found)
+                old = [handoffs.handoff(tx, one) for one in found]
+                # in one order, so that two who do this at once never wait for each other
+                for job_id in sorted({one.job_id for one in old}):
+                    jobs.locked(tx, job_id)
+                still = set(outbox.untaken(tx, which, among=found, limit=_AT_ONCE))
+                for one in old:
+                    if one.id in still:
+                        again(tx, one, actor, self._clock())
+            sent += len(still)
             if len(found) < _AT_ONCE:
                 break
         return sent

@@ -19,8 +19,8 @@ class Bounds:
     headers; ``head_bytes`` their size. Of more than ``connections`` the one that has waited longest
     without a request is closed for the new one; when all are at work the new one is answered 503. Web
     sockets, of which each open screen holds one, have a number of their own, so that screens keep no
-    webhook out; one beyond it is answered 503. All of them stay below the 1,024 files that a process may
-    usually open.
+    webhook out; one beyond it is answered 503. ``prepare_process`` asks for the open files of two such
+    ports.
     """
 
     head_s: float = 10.0

@@ -1,6 +1,7 @@
 """Serving ASGI applications: in the main thread, in several processes, or from a thread on any free port."""
 
 import gc
+import resource
 import socket
 import sys
 import threading
@@ -16,6 +17,8 @@ __all__ = ["Served", "prepare_process", "serve_processes", "server_config"]
 
 _SWITCH_S = 0.001
 _COLLECT_AFTER = 10_000
+_OPEN_FILES = 4096
+"""Two ports full of connections and web sockets, the database's files, and room."""
 
 
 def prepare_process() -> None:
@@ -23,12 +26,25 @@ def prepare_process() -> None:
 
     What is loaded stays: the garbage collector need not look through it again and again while requests
     wait. Between a busy thread (a screen) and one that answers the interpreter changes hands five times
-    as often as it would, since each answer has to get hold of it several times.
+    as often as it would, since each answer has to get hold of it several times. It may open as many files
+    as all connections need.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
     sys.setswitchinterval(_SWITCH_S)
+    _allow_open_files()
+
+
+def _allow_open_files() -> None:
+    """Ask for as many open files as all connections together may need, within what the machine grants.
+
+    Of 256, the usual number on macOS, one crowded port would leave nothing for the database.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 _USUAL = Bounds()

@@ -19,11 +19,13 @@ __all__ = [
     "active",
     "add",
     "add_downstream",
+    "bring_forward",
     "claim_due",
     "downstream",
     "downstreams",
     "handoff",
     "newest_generation",
+    "newest_of_message",
     "of_job",
     "record_try",
     "tries",
@@ -194,6 +196,34 @@ def newest_generation(tx: Transaction, job_id: str) -> int | None:
         HandoffRow.job_id == job_id, HandoffRow.event_type == PARSED
     )
     return tx.exec(newest).one()
+
+
+def newest_of_message(tx: Transaction, one: Handoff) -> Handoff:
+    """The hand-off with which this one's message was sent last; itself, if it never was again."""
+    query = (
+        select(HandoffRow)
+        .where(HandoffRow.job_id == one.job_id, HandoffRow.message_id == one.message_id)
+        .order_by(col(HandoffRow.created_at).desc(), col(HandoffRow.id).desc())
+        .limit(1)
+    )
+    return _handoff(tx.exec(query).one())
+
+
+def bring_forward(tx: Transaction, handoff_id: str, now: datetime, lease: timedelta) -> bool:
+    """Send at once what waits for its next try; False when it is due, or under way, already."""
+    changed = tx.execute(
+        update(HandoffRow)
+        .where(
+            col(HandoffRow.id) == handoff_id,
+            col(HandoffRow.status) == PENDING,
+            # who sends it has it for a lease at most
+            col(HandoffRow.next_at) > now + lease,
+        )
+        .values(next_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    tx.expire_all()
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
 def tries(tx: Transaction, handoff_id: str) -> tuple[HandoffTry, ...]:

@@ -1,5 +1,6 @@
 """Looking through what was handed on: filters, pages, counts, and what nobody took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,10 +85,12 @@ def count_by_status(tx: Transaction, which: HandoffFilter) -> dict[str, int]:
     return {str(status): int(count) for status, count in tx.execute(query)}
 
 
-def untaken(tx: Transaction, which: HandoffFilter, *, limit: int) -> tuple[str, ...]:
+def untaken(
+    tx: Transaction, which: HandoffFilter, *, limit: int, among: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Ids of failed hand-offs that fit, oldest first: whose message is not on its way or taken by now.
 
-    Those to a downstream that is disabled are left out.
+    Those to a downstream that is disabled are left out. With ``among`` only of these.
     """
     other = aliased(HandoffRow)
     is_sent_again = exists().where(
@@ -107,6 +110,7 @@ def untaken(tx: Transaction, which: HandoffFilter, *, limit: int) -> tuple[str, 
             col(HandoffRow.status) == FAILED,
             col(DownstreamRow.disabled_at).is_(None),
             ~is_sent_again,
+            *([] if among is None else [col(HandoffRow.id).in_(among)]),
         )
         .order_by(col(HandoffRow.created_at), col(HandoffRow.id))
         .limit(limit)

@@ -5,6 +5,8 @@ import streamlit as st
 from core.console import Console
 from core.domain.jobs import Actor
 from core.errors import ConsoleError
+from core.services.downstreams import HandoffView
+from core.store.handoffs import PENDING
 from dashboard.boundary import tell
 from dashboard.components import times
 from dashboard.components.handed_on import HANDOFF_SIGNS
@@ -44,12 +46,31 @@ def show(console: Console, handoff_id: str, actor: Actor) -> None:
             icon=":material/description:",
             query_params={"job": one.job_id},
         )
-        if st.button("Replay", key="handoff-replay", icon=":material/replay:"):
-            try:
-                (new,) = console.downstreams.replay([handoff_id], actor)
-            except ConsoleError as error:
-                tell(error)
-            else:
-                st.query_params["handoff"] = new.id
-                st.rerun()
+        _again(console, view, actor)
     st.code(one.body.decode(), language="json", wrap_lines=True)
+
+
+def _again(console: Console, view: HandoffView, actor: Actor) -> None:
+    """Sending it again, or where that was done."""
+    one, newest = view.handoff, view.newest
+    if newest.id != one.id:
+        st.caption(
+            plain(f"Sent again by {newest.actor} at {times.stamp(newest.created_at)}."),
+            width="content",
+        )
+        if st.button("Open that", key="handoff-newest", icon=":material/arrow_forward:"):
+            _go_to(newest.id)
+        return
+    label = "Send now" if one.status == PENDING else "Replay"
+    if st.button(label, key="handoff-replay", icon=":material/replay:"):
+        try:
+            new = console.downstreams.replay(one.id, actor)
+        except ConsoleError as error:
+            tell(error)
+        else:
+            _go_to(new.id)
+
+
+def _go_to(handoff_id: str) -> None:
+    st.query_params["handoff"] = handoff_id
+    st.rerun()

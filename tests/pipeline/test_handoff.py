@@ -132,7 +132,7 @@ def test_eight_tries_over_hours_then_a_person_decides(make_console: Maker, stage
     assert [t.status for t in tries] == [503] * 8
     assert timedelta(hours=2) < tries[-1].at - tries[0].at < timedelta(hours=12)
     stage.status = 200
-    console.downstreams.replay([line.id], ALICE)
+    console.downstreams.replay(line.id, ALICE)
     assert _status(console, job_id) is JobStatus.HANDING_OFF
     assert handoff.send_due() == 1
     assert _status(console, job_id) is JobStatus.COMPLETE

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from core.console import Console
 from core.domain.jobs import JobStatus
 from core.errors import SettingsError
-from core.pipeline.handoff import HandOff, begin
+from core.pipeline.handoff import WAITS, HandOff, begin
 from core.serving import Served
 from core.settings import Settings
 from core.store import handoffs, jobs
@@ -50,8 +51,11 @@ def _parsed(console: Console, name: str) -> str:
     return job_id
 
 
-def _sent(console: Console) -> None:
-    HandOff(console.store, console.seal, console.clock, allow_private=True).send_due()
+def _sent(console: Console, later: timedelta = timedelta(0)) -> None:
+    def clock() -> datetime:
+        return console.clock() + later
+
+    HandOff(console.store, console.seal, clock, allow_private=True).send_due()
 
 
 def _holds(secret: str, request: tuple[dict[str, str], bytes]) -> bool:
@@ -120,8 +124,7 @@ def test_a_key_that_is_gone_is_told_and_loses_nothing(
         assert f"{KEY_FILE} back into the data folder" in told_so
     assert url not in f"{log.getvalue()}{one}{target}{tried}"
     hidden.rename(tmp_path / "data" / KEY_FILE)
-    console.downstreams.replay([one.id], ALICE)
-    _sent(console)
+    _sent(console, later=WAITS[0])
     assert all(_holds(secret, request) for request in told)
     assert told
 

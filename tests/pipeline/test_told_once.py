@@ -99,7 +99,7 @@ def test_a_downstream_that_did_not_take_it_still_has_not(make_console: Maker, st
         assert _is(world, JobStatus.FAILED_HANDOFF)
         stage.status = 200
         console.downstreams.enable(console.downstreams.known()[0].id)
-        console.downstreams.replay([console.downstreams.page(HandoffFilter()).lines[0].id], ALICE)
+        console.downstreams.replay(console.downstreams.page(HandoffFilter()).lines[0].id, ALICE)
         _send(world)
         assert _is(world, JobStatus.COMPLETE)
         assert len(stage.received) == 2

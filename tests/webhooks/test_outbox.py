@@ -1,6 +1,7 @@
 """What was handed on: filters find what they say, counts fit them, and sending again takes what nobody took."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,17 +11,19 @@ import pytest
 from sqlalchemy import text
 
 from core.console import Console
-from core.domain.jobs import JobStatus
+from core.domain.jobs import Actor, JobStatus
+from core.errors import NotAllowed
 from core.services.downstreams import Downstreams
 from core.store import Store, handoffs
 from core.store.handoffs import DELIVERED, FAILED, PENDING, Downstream, Handoff, HandoffTry
 from core.store.outbox import HandoffFilter
 from core.store.paging import Cursor
 from core.store.seal import Seal
-from tests.factories import ALICE, submitted
+from tests.factories import ALICE, submitted, wait_until
 from tests.store.work import work_of
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+BOB = Actor("bob")
 
 
 def _a_handoff(number: int, **facts: object) -> Handoff:
@@ -155,3 +158,93 @@ def test_sent_again_is_what_nobody_took_and_only_once(make_console: Callable[...
     newest = console.downstreams.page(HandoffFilter()).lines[0]
     assert (newest.message_id, newest.status, newest.actor) == ("msg-0", PENDING, str(ALICE))
     assert console.jobs.view(job_ids[0]).job.status is not JobStatus.FAILED_HANDOFF
+
+
+@pytest.fixture
+def failed(make_console: Callable[..., Console], database_url: str) -> Console:
+    """A console with two hand-offs that nobody took."""
+    console = make_console(database_url=database_url, downstream_private=True)
+    console.downstreams.add("http://127.0.0.1:9/", ALICE)
+    (target,) = console.downstreams.known()
+    job_ids = submitted(console, {"1.txt": b"1", "2.txt": b"2"}).job_ids
+    _stored(
+        console.store,
+        *(
+            _a_handoff(n, job_id=job_id, status=FAILED, downstream_id=target.id)
+            for n, job_id in enumerate(job_ids)
+        ),
+    )
+    return console
+
+
+def _at_one_moment(store: Store, first: Callable[[], object], second: Callable[[], object]) -> None:
+    """Both have read what there is before either of them can write; then both go on."""
+    with ThreadPoolExecutor(2) as pool:
+        with store.write() as tx:
+            if not store.is_sqlite:
+                tx.execute(text("LOCK TABLE handoff IN SHARE MODE"))
+            pressed = [pool.submit(press) for press in (first, second)]
+            if not store.is_sqlite:  # there nobody reads before it is alone
+                _until_both_wait(store)
+        for one in pressed:
+            try:
+                one.result(timeout=30)
+            except NotAllowed:
+                continue
+
+
+def _until_both_wait(store: Store) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+
+    def both_wait() -> bool:
+        with store.read() as tx:
+            return bool(tx.execute(waiting).scalar_one() == 2)
+
+    wait_until(both_wait)
+
+
+def test_two_who_press_send_again_at_one_moment_send_it_once(failed: Console) -> None:
+    """Whoever is second finds what the first one sent: no receiver gets a message twice."""
+    desk = failed.downstreams
+    press = partial(desk.replay_untaken, HandoffFilter())
+    _at_one_moment(failed.store, partial(press, ALICE), partial(press, BOB))
+    pending = desk.page(HandoffFilter(statuses=frozenset({PENDING}))).lines
+    assert sorted(line.message_id for line in pending) == ["msg-0", "msg-1"]
+
+
+def test_two_who_replay_one_message_at_one_moment_send_it_once(failed: Console) -> None:
+    """The same on the page of one hand-off."""
+    desk = failed.downstreams
+    press = partial(desk.replay, "hof-000000")
+    _at_one_moment(failed.store, partial(press, ALICE), partial(press, BOB))
+    pending = desk.page(HandoffFilter(statuses=frozenset({PENDING}))).lines
+    assert [line.message_id for line in pending] == ["msg-0"]
+
+
+def test_what_waits_for_its_next_try_goes_now_and_is_sent_once(failed: Console) -> None:
+    """Who mended the receiver need not wait for hours, and the message does not go out twice for it."""
+    desk = failed.downstreams
+    new = desk.replay("hof-000000", ALICE)
+    with failed.store.write() as tx:
+        tried = HandoffTry(1, NOW, 503, "", "", 1.0)
+        later = failed.clock() + timedelta(hours=2)
+        handoffs.record_try(tx, new.id, tried, status=PENDING, next_at=later, at=NOW)
+    sent = desk.replay(new.id, BOB)
+    assert (sent.id, sent.tries) == (new.id, 1)
+    assert sent.next_at is not None
+    assert sent.next_at <= failed.clock()
+    with failed.store.write() as tx:  # somebody is sending it: this one has it until then
+        (claimed,) = handoffs.claim_due(tx, failed.clock(), timedelta(seconds=60))
+    assert desk.replay(new.id, BOB).next_at == claimed.next_at
+
+
+def test_an_old_hand_off_says_who_sent_its_message_again(failed: Console) -> None:
+    """Who looks at a page that is out of date is told so, instead of sending a third one."""
+    desk = failed.downstreams
+    new = desk.replay("hof-000000", ALICE)
+    with pytest.raises(NotAllowed, match=r"alice.* sent it again"):
+        desk.replay("hof-000000", BOB)
+    assert desk.view("hof-000000").newest.id == new.id
