@@ -181,7 +181,7 @@ class Console:
             self.queue.enqueue,
             self.rules,
             self.routes.policy,
-            self.watch.trouble,
+            self.watches.trouble,
             self._is_read_here,
             self.engines_view.others,
             is_configured=has_key,
@@ -206,7 +206,7 @@ class Console:
             is_configured=has_key,
             clock=clock,
             policy=self.routes.policy,
-            trouble=self.watch.trouble,
+            trouble=self.watches.trouble,
             lacking_here=self._lacking_here,
             others=self.engines_view.others,
         )

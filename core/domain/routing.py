@@ -33,6 +33,8 @@ MAX_PAGES_UNKNOWN = 1000
 
 _TIERS = list(Tier)
 _NO_KEY = "LlamaParse has no key"
+# for what the local engine could have read: the cheapest tier that makes markdown
+_SUFFICES = Tier.COST_EFFECTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class RouteFacts:
 
     ``pages`` are the profiles of the whole document, empty when it was not looked into.
     ``vendor_trouble`` says in words why LlamaParse cannot be used now (its breaker, a hold); empty
-    when it can. ``local_takes_it`` says whether the local engine reads this kind of file at all.
+    when it can. ``local_takes_it`` says whether the local engine reads this kind of file at all,
+    ``local_trouble`` in words why it does badly now.
     ``limits`` are those in force and what is used of them, of which
     those for these ``scopes`` count. ``others`` are the engines that were added.
     """
@@ -71,6 +74,7 @@ class RouteFacts:
     policy: RoutePolicy = field(default=RoutePolicy())
     vendor_trouble: str = ""
     local_takes_it: bool = True
+    local_trouble: str = ""
     limits: tuple[LimitUse, ...] = ()
     scopes: tuple[str, ...] = (EVERYTHING,)
     others: tuple[OtherEngine, ...] = ()
@@ -116,9 +120,10 @@ def plan_route(facts: RouteFacts) -> RoutePlan:
 
     ``real`` and ``mock`` go to LlamaParse (mock: its simulator) and nowhere else. ``hybrid`` goes to
     LlamaParse, or under the economy policy page by page to where the table says, at LlamaParse never
-    dearer than the tier that was asked for; what an added engine cannot take goes to LlamaParse. Where LlamaParse cannot be used, the local engine stands in for
-    it, provisionally; pages that are local by policy are final. A document whose page count is
-    unknown is priced at ``max_pages``, so that a quote is never too low.
+    dearer than the tier that was asked for; what an added engine cannot take, or the local engine does
+    badly, goes to LlamaParse. Where LlamaParse cannot be used, the local engine stands in for it,
+    provisionally; pages that are local by policy are final. A document whose page count is unknown is
+    priced at ``max_pages``, so that a quote is never too low.
     """
     if facts.mode is not Mode.HYBRID:
         where = "the simulator" if facts.mode is Mode.MOCK else "LlamaParse"
@@ -126,9 +131,19 @@ def plan_route(facts: RouteFacts) -> RoutePlan:
             (_vendor(facts, facts.tier, facts.target_pages),),
             f"All pages go to {where}, tier {_words(facts.tier)}.",
         )
-    plan = _economy(facts) if facts.policy.hybrid is HybridPolicy.ECONOMY else _fallback(facts)
+    plan = _hybrid(facts)
     trouble = _trouble(facts, plan)
-    return _with_stand_ins(plan, trouble) if trouble else plan
+    if trouble and facts.local_trouble:
+        plan = _hybrid(facts, nobody_else=True)
+        trouble = _trouble(facts, plan)
+    return _with_stand_ins(plan, facts, trouble) if trouble else plan
+
+
+def _hybrid(facts: RouteFacts, *, nobody_else: bool = False) -> RoutePlan:
+    """What the policy says; ``nobody_else`` can read what is meant for a local engine that does badly."""
+    if facts.policy.hybrid is HybridPolicy.ECONOMY:
+        return _economy(facts, spares_local=bool(facts.local_trouble) and not nobody_else)
+    return _fallback(facts)
 
 
 def _fallback(facts: RouteFacts) -> RoutePlan:
@@ -138,7 +153,7 @@ def _fallback(facts: RouteFacts) -> RoutePlan:
     )
 
 
-def _economy(facts: RouteFacts) -> RoutePlan:
+def _economy(facts: RouteFacts, *, spares_local: bool) -> RoutePlan:
     wanted = facts.target_pages or tuple(page.number for page in facts.pages)
     known = {page.number: page for page in facts.pages}
     if not known or not set(wanted) <= set(known):
@@ -148,6 +163,8 @@ def _economy(facts: RouteFacts) -> RoutePlan:
     for number in wanted:
         kind = page_class(known[number], facts.policy.thresholds)
         where = _where(known[number], kind, facts)
+        if where is LOCAL and spares_local:
+            where = min(_SUFFICES, facts.tier, key=_TIERS.index)
         routes.setdefault(where, {}).setdefault(kind, []).append(number)
     is_whole = len(routes) == 1
     attempts = tuple(
@@ -188,7 +205,7 @@ def _attempt(
     what = ", ".join(kind.value for kind in PageClass if kind in kinds)
     named = f"{'Page' if len(numbers) == 1 else 'Pages'} {page_ranges(numbers)} ({what})"
     if where is LOCAL:
-        reason = f"{named}: local engine, free."
+        reason = f"{named}: local engine, free. {facts.local_trouble}".rstrip()
         return PlannedAttempt(EngineName.LOCAL, facts.tier, pages, 0, reason)
     if isinstance(where, EngineName):
         other = next(each for each in facts.others if each.name == where)
@@ -198,6 +215,8 @@ def _attempt(
     table = (facts.policy.table[kind] for kind in kinds)
     for name in dict.fromkeys(one for one in table if isinstance(one, EngineName)):
         reason += f" {_in_the_way(name, facts)}"
+    if facts.local_trouble and any(facts.policy.table[kind] is LOCAL for kind in kinds):
+        reason += f" {facts.local_trouble}"
     return PlannedAttempt(
         EngineName.LLAMAPARSE, where, pages, facts.price.credits(where, len(numbers)), reason
     )
@@ -228,7 +247,8 @@ def _trouble(facts: RouteFacts, plan: RoutePlan) -> str:
     return ""
 
 
-def _with_stand_ins(plan: RoutePlan, trouble: str) -> RoutePlan:
+def _with_stand_ins(plan: RoutePlan, facts: RouteFacts, trouble: str) -> RoutePlan:
+    reason = f"{trouble}, so the local engine stands in for LlamaParse. {facts.local_trouble}"
     attempts = tuple(
         attempt
         if attempt.engine is not EngineName.LLAMAPARSE
@@ -237,7 +257,7 @@ def _with_stand_ins(plan: RoutePlan, trouble: str) -> RoutePlan:
             attempt.tier,
             attempt.target_pages,
             0,
-            f"{trouble}, so the local engine stands in for LlamaParse.",
+            reason.rstrip(),
             is_provisional=True,
         )
         for attempt in plan.attempts

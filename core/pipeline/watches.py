@@ -37,6 +37,10 @@ class Watches:
                     self._made[name].start()
             return self._made[name]
 
+    def trouble(self, name: EngineName) -> str:
+        """Why an engine cannot be used now, in words; empty when it can."""
+        return self.of(name).trouble()
+
     def start(self) -> None:
         """Begin to write down what is heard, also by those that are made later."""
         with self._lock:

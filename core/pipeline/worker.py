@@ -56,6 +56,8 @@ class PipelineWorker:
         self._queue = queue
         self._url = url
         self._rules = rules
+        now = resources.clock()
+        self._me = workers.Worker(self.executor_id, socket.gethostname(), os.getpid(), now, now)
         self._log = log("worker")
         self._stopping = threading.Event()
         self._launcher = threading.Thread(target=self._launch, name="launch")
@@ -73,10 +75,8 @@ class PipelineWorker:
 
     def start(self) -> None:
         """Announce the process, take over what dead ones left, launch the workflows."""
-        now = self._r.clock()
-        me = workers.Worker(self.executor_id, socket.gethostname(), os.getpid(), now, now)
         with self._r.store.write() as tx:
-            workers.start(tx, me)
+            workers.start(tx, self._me)
         self._launcher.start()
         self._launcher.join()
         self._caretaker.start()
@@ -195,7 +195,7 @@ class PipelineWorker:
         self._r.compare_clocks()
         now = self._r.clock()
         with self._r.store.write() as tx:
-            workers.beat(tx, self.executor_id, now)
+            workers.beat(tx, self._me, now)
         for part in (
             self._take_over,
             self._enqueue_forgotten,

@@ -54,7 +54,7 @@ class Presence:
             for one in dead:
                 workers.stop(tx, one.executor_id, now)
             workers.start(tx, me)
-        self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._beat, args=(me,), name="presence", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -69,12 +69,12 @@ class Presence:
         except StoreUnavailable:
             self._log.warning("could not be taken off the record")
 
-    def _beat(self) -> None:
+    def _beat(self, me: Worker) -> None:
         while not self._stopping.wait(self._every_s):
             try:
                 self._compare_clocks()
                 with self._store.write_lightly() as tx:
-                    workers.beat(tx, self._id, self._clock())
+                    workers.beat(tx, me, self._clock())
             except StoreUnavailable as error:
                 self._log.warning("heartbeat is late", error=str(error))
             except Exception:  # the next one tries again

@@ -127,6 +127,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     parse_again: bool = False,
     policy: RoutePolicy = RoutePolicy(),  # noqa: B008 - frozen
     vendor_trouble: str = "",
+    local_trouble: str = "",
     lacking_here: str = "",
     limits: tuple[LimitUse, ...] = (),
     scopes: tuple[str, ...] = (EVERYTHING,),
@@ -160,6 +161,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
                 pages=upload.document.pages,
                 policy=policy,
                 vendor_trouble=vendor_trouble,
+                local_trouble=local_trouble,
                 local_takes_it=not (lacking_here or upload.document.source_url),
                 limits=limits,
                 scopes=scopes,

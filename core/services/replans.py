@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from core.clock import Clock
-from core.domain.documents import Document
+from core.domain.documents import Document, EngineName
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import Price, usd_exact
 from core.domain.route_policy import RoutePolicy
@@ -67,7 +67,7 @@ class Replans:
         enqueue: Callable[[str, str, int], None],
         rules: Callable[[], Rules],
         policy: Callable[[], RoutePolicy],
-        trouble: Callable[[], str],
+        trouble: Callable[[EngineName], str],
         is_read_here: Callable[[Document], bool],
         others: Callable[[Document], tuple[OtherEngine, ...]],
         *,
@@ -89,7 +89,8 @@ class Replans:
 
         Raises ``PriceMissing``.
         """
-        price, policy, trouble = self._price(), self._policy(), self._trouble()
+        price, policy = self._price(), self._policy()
+        troubles = {name: self._trouble(name) for name in (EngineName.LLAMAPARSE, EngineName.LOCAL)}
         with self._store.read() as tx:
             # what is parsed again keeps the engine that a person chose
             waiting = [
@@ -106,7 +107,7 @@ class Replans:
             # what is known by its address alone goes to LlamaParse or nowhere
             if is_link or not is_unsent(job, tried[job.id]):
                 continue
-            plan = self._plan(job, document, mode, price, policy, trouble)
+            plan = self._plan(job, document, mode, price, policy, troubles)
             is_here = document is not None and self._is_read_here(document)
             # waiting is better than a plan that needs this machine to read what it cannot
             if is_here or not (mode is Mode.MOCK or plan.is_local):
@@ -197,7 +198,7 @@ class Replans:
         mode: Mode,
         price: Price,
         policy: RoutePolicy,
-        trouble: str,
+        troubles: Mapping[EngineName, str],
     ) -> RoutePlan:
         return plan_route(
             RouteFacts(
@@ -208,7 +209,8 @@ class Replans:
                 vendor_is_configured=self._is_configured,
                 pages=document.pages if document else (),
                 policy=policy,
-                vendor_trouble=trouble,
+                vendor_trouble=troubles[EngineName.LLAMAPARSE],
+                local_trouble=troubles[EngineName.LOCAL],
                 local_takes_it=document is not None and self._is_read_here(document),
                 max_pages=job.options.max_pages or MAX_PAGES_UNKNOWN,
                 others=self._others(document) if document else (),

@@ -56,7 +56,7 @@ class Submissions:
         is_configured: bool,
         clock: Clock,
         policy: Callable[[], RoutePolicy] = RoutePolicy,
-        trouble: Callable[[], str] = str,
+        trouble: Callable[[EngineName], str] = lambda _name: "",
         lacking_here: Callable[[Document], str] = lambda _document: "",
         others: Callable[[Document], tuple[OtherEngine, ...]] = lambda _document: (),
     ) -> None:
@@ -135,7 +135,10 @@ class Submissions:
         now, rules = self._clock(), self._rules()
         is_hybrid = mode is Mode.HYBRID
         policy = self._policy() if is_hybrid else RoutePolicy()
-        trouble = self._trouble() if is_hybrid else ""
+        vendor_trouble, local_trouble = (
+            self._trouble(name) if is_hybrid else ""
+            for name in (EngineName.LLAMAPARSE, EngineName.LOCAL)
+        )
         scopes = scopes_of(EngineName.LLAMAPARSE, team)
         seen: dict[str, str] = {}
         lines: list[QuoteLine] = []
@@ -160,7 +163,8 @@ class Submissions:
                         earlier=earlier,
                         parse_again=parse_again,
                         policy=policy,
-                        vendor_trouble=trouble,
+                        vendor_trouble=vendor_trouble,
+                        local_trouble=local_trouble,
                         lacking_here=self._lacking_here(upload.document),
                         # what the documents before this one take is not left for it
                         limits=taken_by(uses, lines, scopes),

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_postgres
@@ -14,8 +15,6 @@ from core.store.tables import PaceRow
 __all__ = ["Turn", "hold", "take_turn"]
 
 _MINUTE_S = 60.0
-# less than an hour, by which clocks are wrong most often
-_CLOCK_JUMP_S = 3300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +31,49 @@ def take_turn(tx: Transaction, key: str, per_minute: int) -> Turn:
     A sliding window: the turn is at least a minute after the ``per_minute``-th turn before it. A
     bucket that refills would let nearly twice as many through in the minute after a rest.
     """
-    (taken, not_before), now = _locked(tx, key), _now(tx)
-    # turns far ahead of the clock were taken before it was set back
-    turns = [turn for turn in taken if turn < now + _CLOCK_JUMP_S]
-    at = max(now, not_before if not_before < now + _CLOCK_JUMP_S else now)
-    if turns:
-        at = max(at, turns[-1])
-    if len(turns) >= per_minute:
-        at = max(at, turns[-per_minute] + _MINUTE_S)
-    _change(tx, key, turns=[*turns, at][-per_minute:])
+    pace, now = _locked(tx, key)
+    at = max(now, pace.not_before, *pace.turns[-1:])
+    if len(pace.turns) >= per_minute:
+        at = max(at, pace.turns[-per_minute] + _MINUTE_S)
+    _change(tx, key, now, turns=[*pace.turns, at][-per_minute:], not_before=pace.not_before)
     return Turn(at, at - now)
 
 
 def hold(tx: Transaction, key: str, seconds: float) -> None:
     """No turn for anybody before so many seconds from now."""
-    _turns, not_before = _locked(tx, key)
-    _change(tx, key, not_before=max(not_before, _now(tx) + seconds))
+    pace, now = _locked(tx, key)
+    _change(tx, key, now, turns=pace.turns, not_before=max(pace.not_before, now + seconds))
 
 
-def _locked(tx: Transaction, key: str) -> tuple[list[float], float]:
-    """The turns taken last and when the hold ends; nobody else changes them before the commit."""
+class _Pace(NamedTuple):
+    """The turns taken last and when the hold ends, as the present clock counts."""
+
+    turns: list[float]
+    not_before: float
+
+
+def _locked(tx: Transaction, key: str) -> tuple[_Pace, float]:
+    """The pace and the present moment; nobody else changes it before the commit."""
     is_postgres = tx.get_bind().dialect.name == "postgresql"
     # columns and no row object: a turn is taken before every call, and this halves what it costs
-    query = select(col(PaceRow.turns), col(PaceRow.not_before)).where(col(PaceRow.key) == key)
+    query = select(col(PaceRow.turns), col(PaceRow.not_before), col(PaceRow.asked_at))
+    query = query.where(col(PaceRow.key) == key)
     query = query.with_for_update() if is_postgres else query
     found = tx.execute(query).one_or_none()
     if found is None:
         insert = insert_postgres if is_postgres else insert_sqlite
-        first = insert(PaceRow).values(key=key, turns=[], not_before=0.0)
+        first = insert(PaceRow).values(key=key, turns=[], not_before=0.0, asked_at=0.0)
         tx.execute(first.on_conflict_do_nothing(index_elements=["key"]))
         found = tx.execute(query).one()
-    return found[0], found[1]
+    turns, not_before, asked_at = found
+    now = _now(tx)
+    # a clock that was set back since counts from then on, and what was taken moves with it
+    back_s = max(0.0, asked_at - now)
+    return _Pace([turn - back_s for turn in turns], not_before - back_s), now
 
 
-def _change(tx: Transaction, key: str, **facts: object) -> None:
-    change = update(PaceRow).where(col(PaceRow.key) == key).values(**facts)
+def _change(tx: Transaction, key: str, now: float, **facts: object) -> None:
+    change = update(PaceRow).where(col(PaceRow.key) == key).values(asked_at=now, **facts)
     tx.execute(change.execution_options(synchronize_session=False))
 
 

@@ -498,13 +498,17 @@ class VisitRow(SQLModel, table=True):
 
 
 class PaceRow(SQLModel, table=True):
-    """The turns that calls on one key took last, in seconds since 1970; all processes share it."""
+    """The turns that calls on one key took last, in seconds since 1970; all processes share it.
+
+    ``asked_at`` is what the clock said when this was written: it may have been set back since.
+    """
 
     __tablename__ = "pace"
 
     key: str = Field(primary_key=True)
     turns: list[float] = Field(sa_column=Column(JSON, nullable=False))
     not_before: float
+    asked_at: float
 
 
 class PolicyRow(SQLModel, table=True):

@@ -1,9 +1,9 @@
 """Processes that run workflows or receive, and when each was last heard of."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
@@ -34,26 +34,15 @@ _KEPT = timedelta(days=30)
 def start(tx: Transaction, worker: Worker) -> None:
     """A process began; those that ended long ago are forgotten, so that the living are found quickly."""
     tx.execute(delete(WorkerRow).where(col(WorkerRow.stopped_at) < worker.started_at - _KEPT))
-    tx.add(
-        WorkerRow(
-            executor_id=worker.executor_id,
-            host=worker.host,
-            pid=worker.pid,
-            started_at=worker.started_at,
-            heartbeat_at=worker.heartbeat_at,
-            stopped_at=None,
-            role=worker.role,
-        )
-    )
+    tx.add(WorkerRow(**asdict(worker)))
 
 
-def beat(tx: Transaction, executor_id: str, now: datetime) -> None:
-    """The process is alive, also one that was thought dead because it was not heard of for a while."""
-    row = tx.get(WorkerRow, executor_id)
-    if row is not None:
-        row.heartbeat_at = now
-        row.stopped_at = None
-        tx.add(row)
+def beat(tx: Transaction, worker: Worker, now: datetime) -> None:
+    """The process is alive, also one that was thought dead, or forgotten, as it was not heard of for a while."""
+    alive = update(WorkerRow).where(col(WorkerRow.executor_id) == worker.executor_id)
+    # set and not compared: another process may write it off in this moment
+    if not tx.execute(alive.values(heartbeat_at=now, stopped_at=None)).rowcount:  # type: ignore[attr-defined]
+        tx.add(WorkerRow(**asdict(replace(worker, heartbeat_at=now))))
 
 
 def stop(tx: Transaction, executor_id: str, now: datetime) -> None:

@@ -80,6 +80,7 @@ def _facts(draw: st.DrawFn) -> RouteFacts:
         pages=pages,
         policy=draw(_policies()),
         vendor_trouble=draw(st.sampled_from(["", "LlamaParse does not answer"])),
+        local_trouble=draw(st.sampled_from(["", "Its probes fail."])),
         limits=(LimitUse(day, 0, 0), LimitUse(hour, 0, 0)),
         others=(_toy(draw(st.sampled_from(["", "Toy reads no PDF."]))),),
     )
@@ -130,6 +131,20 @@ def test_a_stand_in_is_hybrid_only_and_says_so(facts: RouteFacts) -> None:
         else:
             assert "stands in" in attempt.reason
     assert plan.reason
+
+
+@given(_facts())
+def test_no_page_goes_to_a_local_engine_in_trouble_unless_nobody_else_can_read_it(
+    facts: RouteFacts,
+) -> None:
+    """What LlamaParse can take it takes; what stays here all the same says what speaks against it."""
+    plan = plan_route(facts)
+    if not (facts.local_trouble and plan.is_local):
+        return
+    local = [attempt for attempt in plan.attempts if attempt.engine is EngineName.LOCAL]
+    assert all(facts.local_trouble in attempt.reason for attempt in local)
+    # LlamaParse has no key, is in trouble, or a limit is in the way
+    assert not facts.vendor_is_configured or facts.vendor_trouble or facts.policy.local_over_limit
 
 
 @given(_facts())
@@ -208,6 +223,37 @@ def test_economy_sends_each_page_to_the_cheapest_that_suffices() -> None:
     ]
     assert "Pages 3,5 (table): LlamaParse, cost effective." in plan.reason
     assert not plan.is_provisional
+
+
+def test_pages_leave_a_local_engine_in_trouble_for_what_suffices() -> None:
+    """While its own probe fails, plain pages go to LlamaParse at the tier that tables need, with the reason."""
+    plan = _mixed(local_trouble="5 calls in a row to Local engine failed.")
+    assert [(a.engine, a.tier, a.target_pages, a.credits) for a in plan.attempts] == [
+        (EngineName.LLAMAPARSE, Tier.COST_EFFECTIVE, (1, 2, 3, 5), 12),
+        (EngineName.LLAMAPARSE, Tier.AGENTIC, (4,), 10),
+    ]
+    assert "5 calls in a row to Local engine failed." in plan.reason
+    fast = _mixed(local_trouble="It failed.", tier=Tier.FAST)
+    assert {attempt.tier for attempt in fast.attempts} == {Tier.FAST}
+
+
+def test_pages_stay_with_a_local_engine_in_trouble_where_nobody_else_can_read_them() -> None:
+    """In an outage of LlamaParse what is local by plan stays final and free, and the plan says how it stands."""
+    plan = _mixed(local_trouble="Its probes fail.", vendor_trouble="LlamaParse is down.")
+    assert [(a.target_pages, a.is_provisional) for a in plan.attempts] == [
+        ((1, 2), False),
+        ((3, 5), True),
+        ((4,), True),
+    ]
+    assert all("Its probes fail." in attempt.reason for attempt in plan.attempts)
+    cent = (LimitUse(Limit(Window.DAY, Unit.USD, 23_000), 0, 0),)
+    within = _mixed(local_trouble="Its probes fail.", limits=cent)
+    # with the plain pages it would pass the limit, without them it does not
+    assert [(a.target_pages, a.credits) for a in within.attempts] == [
+        ((1, 2), 0),
+        ((3, 5), 6),
+        ((4,), 10),
+    ]
 
 
 def test_without_a_key_only_the_pages_meant_for_llamaparse_are_provisional() -> None:

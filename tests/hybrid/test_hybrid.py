@@ -74,6 +74,31 @@ def test_economy_sends_only_the_pages_that_need_it(
         assert [use.used for use in today.limits] == [12_500, 1]
 
 
+def test_economy_asks_llamaparse_while_the_local_engine_does_badly(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """Its own probes fail: plain pages are priced and read at the cheapest tier that suffices, and the job says why."""
+    with _served(tmp_path, Switches(), pages=2) as service:
+        console = make_console(api_key="llx-k", base_url=service.url, mode="hybrid")
+        console.routes.save(ECONOMY, ALICE, "thrift")
+        local = console.watches.of(EngineName.LOCAL)
+        for _ in range(local.policy.in_a_row):
+            local.heard("probe", "server", 0.1)
+        local.write_now()
+        upload = console.submissions.preflight(
+            "text.pdf", io.BytesIO(pdf_of_text([_text(1), _text(2)]))
+        )
+        quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
+        assert quote.usd == Decimal("0.0075")
+        submission = console.submissions.submit(quote, ALICE, "press")
+        console.run_worker()
+        job = finished(console, submission.id).jobs[0]
+        pages = console.jobs.result(job).pages
+    assert [(p.engine, p.tier) for p in pages] == [("llamaparse", "cost_effective")] * 2
+    assert "calls in a row to Local engine failed" in job.plan.reason
+    assert not job.is_provisional
+
+
 def test_a_document_of_both_kinds_comes_back_in_page_order(
     make_console: Callable[..., Console], tmp_path: Path
 ) -> None:

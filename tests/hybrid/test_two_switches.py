@@ -53,7 +53,7 @@ def test_two_opposite_switches_do_not_wait_for_each_other(
             console.queue.enqueue,
             rules,
             console.routes.policy,
-            console.watch.trouble,
+            console.watches.trouble,
             lambda _document: True,
             console.engines_view.others,
             is_configured=True,

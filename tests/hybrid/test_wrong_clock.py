@@ -14,7 +14,7 @@ from core.domain.health import BreakerState, HealthPolicy
 from core.domain.jobs import JobStatus
 from core.store import Store, pacing, workers
 from core.store.clock import StoreClock
-from core.store.tables import HealthRow
+from core.store.tables import HealthRow, PaceRow
 from tests.factories import finished, submitted, wait_until
 
 HOUR = timedelta(hours=1)
@@ -114,20 +114,41 @@ def test_what_a_process_with_a_wrong_clock_left_is_taken_over(
     wait_until(lambda: "exe-gone" not in _running(console.store))
 
 
-def test_turns_taken_by_a_clock_that_was_an_hour_ahead_are_not_waited_for(
+@pytest.mark.parametrize("ahead_s", [1, 1800, 7200])
+def test_turns_taken_by_a_clock_that_was_ahead_are_not_waited_for(
+    store: Store, ahead_s: float
+) -> None:
+    """However far it is set back: one waits as if it had been right all the time, no longer and no less."""
+    then = time.time() + ahead_s
+    with store.write() as tx:
+        turns = [then - 20, then - 10]
+        tx.add(PaceRow(key="key", turns=turns, not_before=0, asked_at=then))
+        tx.add(PaceRow(key="held", turns=[], not_before=then + 30, asked_at=then))
+        # far ahead, as where many wait: those are taken, and no wrong clock's
+        waits = [then + 20, then + 40]
+        tx.add(PaceRow(key="queued", turns=waits, not_before=0, asked_at=then))
+    with store.write() as tx:
+        assert 39 < pacing.take_turn(tx, "key", 2).wait_s <= 40
+        assert 29 < pacing.take_turn(tx, "held", 2).wait_s <= 30
+        assert 79 < pacing.take_turn(tx, "queued", 2).wait_s <= 80
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_machine_whose_clock_is_set_back_goes_on_at_its_pace(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Postgres its clock is not asked; where the machine's is, it is set right and calls go on."""
-    ahead = SimpleNamespace(time=lambda: time.time() + HOUR.total_seconds())
-    with monkeypatch.context() as wrong:
-        wrong.setattr("core.store.pacing.time", ahead)
-        with store.write() as tx:
-            assert pacing.take_turn(tx, "key", 1).wait_s == 0
-            pacing.hold(tx, "other", 30)
+    """Half an hour back after a turn and a rest: the next ones wait a minute and half of one, not half an hour."""
+    now = time.time()
+    clock = SimpleNamespace(time=lambda: now)
+    monkeypatch.setattr("core.store.pacing.time", clock)
     with store.write() as tx:
-        # one turn a minute: what the database's clock saw still counts
-        assert pacing.take_turn(tx, "key", 1).wait_s <= 60
-        assert pacing.take_turn(tx, "other", 1).wait_s <= 30
+        assert pacing.take_turn(tx, "key", 1).wait_s == 0
+        pacing.hold(tx, "other", 30)
+    now -= HOUR.total_seconds() / 2
+    with store.write() as tx:
+        assert pacing.take_turn(tx, "key", 1).wait_s == pytest.approx(60)
+        pacing.hold(tx, "other", 10)
+        assert pacing.take_turn(tx, "other", 1).wait_s == pytest.approx(30)
 
 
 def _write(store: Store, **facts: object) -> None:

@@ -4,8 +4,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,44 +19,14 @@ from core.store import balances
 from core.store import ledger as money
 from core.store.tables import WorkerRow
 from tests.factories import finished, submitted, wait_until
-
-_HERE = Path(__file__).parents[2]
-_WORKER = """
-import sys, time
-from pathlib import Path
-from core.console import Console
-from core.settings import Settings
-from core.simulator import SimulatorConfig
-from core.telemetry import configure_logs
-
-# the pipe is for one word, and nobody reads the rest of it
-configure_logs(sys.stderr)
-settings = Settings.load({"data_dir": Path(sys.argv[1]), "database_url": sys.argv[2], "timeout_s": 2})
-console = Console(settings, simulator=SimulatorConfig(pending_s=1.5))
-console.run_worker()
-print("ready", flush=True)
-time.sleep(600)
-"""
-
-
-def _start(asking: Console, code: Path = _HERE) -> subprocess.Popen[str]:
-    """A worker process beside ``asking``, running the ``core`` package in the folder ``code``."""
-    data_dir, url = asking.settings.data_dir, str(asking.settings.database_url)
-    command = [sys.executable, "-P", "-c", _WORKER, str(data_dir), url]
-    environment = {**os.environ, "PYTHONPATH": str(code)}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+from tests.pipeline.processes import HERE, beside, started
 
 
 def _killed_while(
-    asking: Console, wait: Callable[[], object], count: int = 10, code: Path = _HERE
+    asking: Console, wait: Callable[[], object], count: int = 10, code: Path = HERE
 ) -> str:
     """Press Parse on ``count`` documents, wait, and kill the worker; the submission."""
-    process = _start(asking, code)
+    process = started(asking, code)
     try:
         files = {f"{n}.txt": f"document {n}".encode() for n in range(count)}
         submission = submitted(asking, files)
@@ -109,7 +77,7 @@ def test_jobs_in_flight_survive_an_upgrade(
 ) -> None:
     """Jobs begun by other code finish under this code: also when its workflow had other steps."""
     older = tmp_path / "older"
-    shutil.copytree(_HERE / "core", older / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "core", older / "core", ignore=shutil.ignore_patterns("__pycache__"))
     worker = older / "core" / "pipeline" / "worker.py"
     source, begin = worker.read_text(), "            which, troubles = 0, 0\n"
     assert begin in source
@@ -164,14 +132,8 @@ def test_two_workers_share_the_work_and_submit_each_document_once(
 ) -> None:
     """A second process beside the first never repeats a step that costs money."""
     console = make_console(worker=True)
-    other = _start(console)
-    try:
+    with beside(console):
         submission = submitted(console, {f"{n}.txt": f"document {n}".encode() for n in range(12)})
         view = finished(console, submission.id)
-    finally:
-        other.terminate()
-        other.wait()
-        if other.stdout is not None:
-            other.stdout.close()
     assert view.is_finished
     _each_finished_and_submitted_once(console, submission.id, 12)

@@ -10,12 +10,13 @@ from core.store.tables import WorkerRow
 def test_a_process_that_was_thought_dead_and_beats_again_is_alive(store: Store) -> None:
     """After a long sleep its work was taken over; what it takes up from now on must be seen as its own."""
     now = utc_now()
+    asleep = workers.Worker("exe-asleep", "elsewhere", 1, now, now)
     with store.write() as tx:
-        workers.start(tx, workers.Worker("exe-asleep", "elsewhere", 1, now, now))
+        workers.start(tx, asleep)
         workers.stop(tx, "exe-asleep", now)
     assert not _known(store)
     with store.write() as tx:
-        workers.beat(tx, "exe-asleep", now)
+        workers.beat(tx, asleep, now)
     assert _known(store) == {"exe-asleep"}
 
 
@@ -32,6 +33,27 @@ def test_processes_that_ended_long_ago_are_forgotten(store: Store) -> None:
     with store.read() as tx:
         assert tx.get(WorkerRow, "exe-0") is None
         assert tx.get(WorkerRow, "exe-1") is not None
+
+
+def test_a_process_that_slept_until_it_was_forgotten_is_seen_again(store: Store) -> None:
+    """Its row is gone, as after a month or a clock that leapt; were it unseen, nobody would take over from it."""
+    now = utc_now()
+    asleep = workers.Worker("exe-asleep", "elsewhere", 1, now, now)
+    api = workers.Worker("api-asleep", "elsewhere", 2, now, now, role=workers.API)
+    later = now + timedelta(days=40)
+    with store.write() as tx:
+        for one in (asleep, api):
+            workers.start(tx, one)
+            workers.stop(tx, one.executor_id, now)
+        workers.start(tx, workers.Worker("exe-new", "elsewhere", 3, later, later))
+        assert tx.get(WorkerRow, "exe-asleep") is None
+    with store.write() as tx:
+        workers.beat(tx, asleep, later)
+        workers.beat(tx, api, later)
+    assert _known(store) == {"exe-asleep", "exe-new"}
+    with store.read() as tx:
+        (seen,) = workers.known(tx, workers.API)
+    assert (seen.pid, seen.started_at, seen.heartbeat_at) == (2, now, later)
 
 
 def _known(store: Store) -> set[str]:
