@@ -169,7 +169,11 @@ class Console:
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
         self.watches = Watches(
-            self.store, self._health_policy, lambda name: self.engines.cards[name].title, clock
+            self.store,
+            self._health_policy,
+            lambda name: self.engines.cards[name].title,
+            clock,
+            lambda: self.rules().timezone,
         )
         self.watch = self.watches.of(EngineName.LLAMAPARSE)
         self.engines_view = EnginesView(self.engines, self.watches)
@@ -193,7 +197,7 @@ class Console:
         self.prices = Prices(self.store, self.rules, clock)
         self.drift = Drift(self.store, self.rules, clock)
         self.statements = Statements(self.store, self.rules, clock)
-        self.receipts = Receipts(self.store)
+        self.receipts = Receipts(self.store, self.rules)
         self.holds = Holds(self.store, self.rules, self.queue.enqueue, self._stands_in, clock)
         self.visits = Visits(self.store, self.modes.current, clock)
         self.submissions = Submissions(

@@ -1,6 +1,6 @@
 """Where errors become sentences: a person never sees a traceback."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -10,12 +10,22 @@ from core.errors import ConsoleError, StoreUnavailable
 from core.telemetry import log
 from dashboard.wording import plain
 
-__all__ = ["explained", "tell"]
+__all__ = ["carry_out", "explained", "tell"]
 
 
 def tell(error: ConsoleError, *, icon: str = ":material/error:") -> None:
     """What happened and what to do, as text: a name from outside inside it is no markup."""
     st.error(f"**{plain(error.what)}** {plain(error.next_step)}".rstrip(), icon=icon)
+
+
+def carry_out(act: Callable[[], object]) -> None:
+    """Do what a button asked for and draw the screen anew; what is refused says why and changes nothing."""
+    try:
+        act()
+    except ConsoleError as error:
+        tell(error)
+        return
+    st.rerun()
 
 
 @contextmanager

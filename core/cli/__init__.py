@@ -135,7 +135,12 @@ def parse(  # noqa: PLR0913 - the options of the command
     ] = "agentic",
     out: Annotated[Path, typer.Option(help="Folder for STEM.md and STEM.json.")] = Path(),
     max_pages: Annotated[
-        int, typer.Option(min=1, max=1000, help="Of a link, at most so many pages: its price.")
+        int,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Of what has no page count (a link, some office files), at most so many pages: its price.",
+        ),
     ] = 100,
     as_json: _Json = False,
     team: Annotated[str, typer.Option(help="The team that it is booked on.")] = "",
@@ -256,8 +261,10 @@ def jobs_list(context: typer.Context, as_json: _Json = False) -> None:
 @jobs_app.command()
 def show(job_id: str, as_json: _Json = False) -> None:
     """One job and its timeline."""
+    from core.domain import times  # noqa: PLC0415
+
     with _console(worker=False) as console:
-        view = console.jobs.view(job_id)
+        view, zone = console.jobs.view(job_id), console.rules().timezone
     if as_json:
         entries = [
             {
@@ -275,7 +282,7 @@ def show(job_id: str, as_json: _Json = False) -> None:
     _print_jobs((view.job,), as_json=False)
     for entry in view.timeline:
         typer.echo(
-            f"  {entry.at:%H:%M:%S} {entry.subject} {entry.before}>{entry.after} · {entry.cause} · {entry.actor}"
+            f"  {times.exact(entry.at, zone)} {entry.subject} {entry.before}>{entry.after} · {entry.cause} · {entry.actor}"
         )
 
 

@@ -14,9 +14,8 @@ from core.clock import new_id
 from core.console import Console, local_actor
 from core.domain.budgets import Unit
 from core.domain.jobs import Job, JobStatus
-from core.domain.links import LINK_MAX_PAGES
 from core.domain.money import Tier, usd_to_micros
-from core.domain.routing import Mode
+from core.domain.routing import DEFAULT_MAX_PAGES, Mode
 from core.errors import ConsoleError, NotAllowed
 from core.services.jobs import SubmissionView, file_stem
 from core.services.limits import amount_of, limit_words
@@ -32,14 +31,14 @@ _HELD = 3
 class Wishes:
     """How the documents are to be parsed, on whose account, and for at most how much.
 
-    Of a link ``max_pages`` at most are parsed.
+    Of a document whose length nobody knows, such as a link, ``max_pages`` at most are parsed.
     """
 
     tier: Tier
     mode: Mode | None = None
     team: str = ""
     max_usd: str = ""
-    max_pages: int = LINK_MAX_PAGES
+    max_pages: int = DEFAULT_MAX_PAGES
     quote_only: bool = False
     wait: bool = False
 
@@ -93,6 +92,7 @@ def _print_quote(quote: Quote, report: Sequence[dict[str, object]], *, as_json: 
         {
             "document": line.upload.name,
             "pages": line.upload.document.page_count,
+            "max_pages": line.upload.max_pages,
             "credits": line.credits,
             "usd": str(line.usd),
             "note": line.note,
@@ -122,7 +122,8 @@ def _print_quote(quote: Quote, report: Sequence[dict[str, object]], *, as_json: 
         return
     simulated = " (simulated)" if quote.mode is Mode.MOCK else ""
     for line in lines:
-        words = f"{line['document']}{simulated}: {line['pages'] or 'unknown'} pages"
+        pages = line["pages"] or f"at most {line['max_pages']:,}"
+        words = f"{line['document']}{simulated}: {pages} pages"
         print(f"${line['usd']:<10} {words}")  # noqa: T201 - as above
     _print(report, as_json=False)
     print(f"${quote.usd} in all, {quote.credits} credits. {share_sentence(quote)}")  # noqa: T201 - as above
@@ -139,7 +140,7 @@ def _uploads(
         path = Path(file_or_link)
         try:
             with path.open("rb") as file:
-                uploads.append(console.submissions.preflight(path.name, file))
+                uploads.append(console.submissions.preflight(path.name, file, max_pages))
         except OSError as error:
             unreadable.append(
                 _line(path.name, ok=False, what=f"It cannot be read ({error.strerror}).")

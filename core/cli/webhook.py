@@ -2,9 +2,10 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -85,14 +86,18 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """The newest deliveries."""
+    from core.domain import times  # noqa: PLC0415
     from core.store.inbox import DeliveryFilter  # noqa: PLC0415
 
     with opened(worker=False) as console:
         lines = console.deliveries.page(DeliveryFilter(), limit=count).lines
+        zone = console.rules().timezone
     rows = [
         {
             "id": line.id,
-            "received_at": line.received_at.isoformat(timespec="seconds"),
+            "received_at": line.received_at.isoformat(timespec="seconds")
+            if as_json
+            else times.stamp(line.received_at, zone),
             "verdict": line.verdict,
             "event_type": line.event_type,
             "job": line.job_id or line.vendor_job_id,
@@ -123,8 +128,9 @@ def replay(  # noqa: PLR0913 - one option each
 
     if not ids and not since:
         raise ConsoleError("Nothing was chosen.", "Give ids of deliveries, or --since.")
-    which = DeliveryFilter(since=_moment(since), until=_moment(until))
     with opened(worker=False) as console:
+        zone = ZoneInfo(console.rules().timezone)
+        which = DeliveryFilter(since=_moment(since, zone), until=_moment(until, zone))
         replays = console.replays
         chosen = replays.select(ids or [], which)
         if save:
@@ -180,14 +186,15 @@ def missing() -> None:
         typer.echo("Every event that was expected came.")
 
 
-def _moment(text: str) -> datetime | None:
+def _moment(text: str, zone: ZoneInfo) -> datetime | None:
+    """A moment that was typed; without an offset it is meant as the lists show it."""
     if not text:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ConsoleError(f"{text!r} is no moment.", "Write it as 2026-11-24T12:00Z.") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=zone)
 
 
 def _read(name: str) -> bytes:

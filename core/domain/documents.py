@@ -21,6 +21,7 @@ __all__ = [
     "ParsedPage",
     "Thresholds",
     "is_named_spreadsheet",
+    "is_spreadsheet",
     "page_class",
     "page_ranges",
     "parse_page_ranges",
@@ -124,7 +125,12 @@ class Figure:
 
 _WITHOUT_SCREENSHOTS = {"application/pdf", "text/plain", "text/markdown", "text/csv"}
 _SHEETS = frozenset({"csv", "numbers", "ods", "tsv", "xls", "xlsb", "xlsm", "xlsx"})
-_SHEET_TYPES = ("text/csv", "spreadsheetml.sheet", "opendocument.spreadsheet")
+_SHEET_TYPES = ("text/csv", "spreadsheetml.sheet", "opendocument.spreadsheet", "vnd.ms-excel")
+
+
+def is_spreadsheet(media_type: str) -> bool:
+    """Whether the pages of a file of this type are sheets."""
+    return media_type.endswith(_SHEET_TYPES)
 
 
 def is_named_spreadsheet(name: str) -> bool:
@@ -168,7 +174,7 @@ class Document:
         """Whether its pages are sheets, each of which costs something on top; of a link its name tells."""
         if self.source_url:
             return is_named_spreadsheet(urlsplit(self.source_url).path)
-        return self.media_type.endswith(_SHEET_TYPES)
+        return is_spreadsheet(self.media_type)
 
     @property
     def pages_needing_ocr(self) -> tuple[int, ...]:

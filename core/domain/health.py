@@ -6,11 +6,12 @@ a row a few trials are let through, and they decide. A refused key and an empty 
 As with Envoy's active health checks, a probe that works after probes that failed ends the time early.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from core.domain import times
 from core.errors import UpstreamKind
 
 __all__ = [
@@ -219,12 +220,17 @@ def health_of(outcomes: Iterable[Outcome], now: datetime, policy: HealthPolicy) 
     return as_of(breaker, now, policy)
 
 
-def trouble(breaker: Breaker, hold: Hold | None, now: datetime, policy: HealthPolicy) -> str:
-    """Why the engine cannot be used now, in words; empty when it can."""
+def trouble(
+    breaker: Breaker,
+    hold: Hold | None,
+    now: datetime,
+    policy: HealthPolicy,
+    zone: Callable[[], str],
+) -> str:
+    """Why the engine cannot be used now, in words with times in ``zone`` (asked for when one is needed); empty when it can."""
     if hold is not None and now < hold.until:
-        return (
-            f"{policy.title} is on hold until {hold.until:%H:%M} UTC by {hold.by}: {hold.reason}."
-        )
+        until = times.short(hold.until, zone())
+        return f"{policy.title} is on hold until {until} by {hold.by}: {hold.reason}."
     return "" if breaker.state is BreakerState.CLOSED else breaker.words
 
 

@@ -8,7 +8,6 @@ from core.domain.documents import Document, safe_name
 from core.errors import DocumentRefused, RefusalReason
 
 __all__ = [
-    "LINK_MAX_PAGES",
     "LINK_TYPE",
     "is_public",
     "leads_here",
@@ -17,9 +16,6 @@ __all__ = [
     "linked_document",
     "shown_link",
 ]
-
-LINK_MAX_PAGES = 100
-"""The page ceiling of a link unless another is chosen: what it is priced at, and all that is ordered."""
 
 LINK_TYPE = "text/uri-list"
 """The media type under which a link is kept (RFC 2483); what it leads to is not known."""

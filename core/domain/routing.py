@@ -10,6 +10,7 @@ from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import LOCAL, HybridPolicy, RoutePolicy, Where
 
 __all__ = [
+    "DEFAULT_MAX_PAGES",
     "MAX_PAGES_UNKNOWN",
     "Mode",
     "OtherEngine",
@@ -28,8 +29,11 @@ class Mode(StrEnum):
     HYBRID = "hybrid"
 
 
+DEFAULT_MAX_PAGES = 100
+"""The page ceiling of a document of unknown length unless another is chosen: its price, and all that is ordered."""
+
 MAX_PAGES_UNKNOWN = 1000
-"""What a document of unknown length is priced at, and the most pages of it that are ordered."""
+"""The highest ceiling there is; that of orders that came without one."""
 
 _TIERS = list(Tier)
 _NO_KEY = "LlamaParse has no key"

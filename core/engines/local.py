@@ -1,6 +1,7 @@
 """The local engine: LiteParse, the vendor's own open-source engine, and formats that are text already."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from core.domain.documents import (
     PageProfile,
     ParsedDocument,
     ParsedPage,
+    is_spreadsheet,
     parse_page_ranges,
 )
 from core.engines import reading
@@ -27,7 +29,7 @@ from core.engines.protocol import ParseOrder
 from core.engines.readers import Broken, Readers, TooSlow
 from core.engines.reading import Purpose, ReadPage
 from core.engines.registry import EngineCard
-from core.engines.sniff import PDF, extension_of, media_type_of, named_type
+from core.engines.sniff import LOCKED_OFFICE, PDF, extension_of, media_type_of, named_type
 from core.engines.texts import TEXT_TYPES, read_text
 from core.errors import DocumentRefused, RefusalReason
 from core.samples import pdf_of_text
@@ -39,6 +41,13 @@ _R = RefusalReason
 _OFFICE_PREFIXES = (
     "application/vnd.openxmlformats-officedocument.",
     "application/vnd.oasis.opendocument.",
+    "application/vnd.ms-",
+    "application/msword",
+    "application/rtf",
+)
+_TAKEN = (
+    "Convert it to PDF. Taken are PDF, Word, Excel and PowerPoint (new formats and old), OpenDocument, RTF, "
+    "images, HTML, Markdown, text and CSV, also in a ZIP."
 )
 _NO_OFFICE = "Office files need LibreOffice on this machine: install it and start again."
 _NO_MAGICK = "Images need ImageMagick on this machine: install it and start again."
@@ -74,9 +83,8 @@ class LocalEngine(InProcess):
             return replace(
                 document, refusal=refusal.reason, problem=refusal.what, next_step=refusal.next_step
             )
-        return replace(
-            document, pages=pages, page_count=len(pages) or declared_pages(path, media_type)
-        )
+        count = len(pages) or declared_pages(path, media_type) or self._counted(path, media_type)
+        return replace(document, pages=pages, page_count=count)
 
     def _refuse(self, name: str, media_type: str, size_bytes: int) -> None:
         if size_bytes == 0:
@@ -89,13 +97,16 @@ class LocalEngine(InProcess):
             raise DocumentRefused(
                 _R.WRONG_TYPE, what, "Upload the real PDF, or give it its right name."
             )
+        if media_type == LOCKED_OFFICE:
+            what = "The office file is protected by a password."
+            raise DocumentRefused(_R.ENCRYPTED, what, "Remove the password, then upload it again.")
         if media_type in {
             "application/octet-stream",
             "application/zip",
             "application/x-ole-storage",
         }:
             what = "This type of file cannot be parsed."
-            raise DocumentRefused(_R.UNSUPPORTED, what, "Convert it to PDF.")
+            raise DocumentRefused(_R.UNSUPPORTED, what, _TAKEN)
 
     def _profile(self, path: Path, media_type: str) -> tuple[PageProfile, ...]:
         if media_type in TEXT_TYPES:
@@ -108,7 +119,6 @@ class LocalEngine(InProcess):
                 PageProfile(p.number, len(p.text), needs_ocr=False, is_complex=False) for p in pages
             )
         if media_type != PDF:
-            # only converted when it is parsed; the page count is known then
             return ()
         found = self._pages(self._lookers, path, media_type, Purpose("text"))
         if not found:
@@ -116,6 +126,18 @@ class LocalEngine(InProcess):
                 _R.NO_PAGES, "The PDF has no pages.", "Check that it is the right file."
             )
         return tuple(_page_profile(page) for page in found)
+
+    def _counted(self, path: Path, media_type: str) -> int | None:
+        """The pages of an office file that does not say how many it has, where it can be converted here.
+
+        None for one that cannot: LlamaParse may still take it.
+        """
+        if not media_type.startswith(_OFFICE_PREFIXES) or not self._has_office:
+            return None
+        try:
+            return len(self._pages(self._lookers, path, media_type, Purpose("text"))) or None
+        except DocumentRefused:
+            return None
 
     def text_layer(self, path: Path) -> dict[int, str]:
         """The text of each page of a PDF that has a sound text layer; raises ``DocumentRefused``."""
@@ -140,6 +162,8 @@ class LocalEngine(InProcess):
             self._need_converter(media_type)
             purpose = Purpose("markdown", self._tessdata)
             found = self._pages(self._readers, path, media_type, purpose)
+            if is_spreadsheet(media_type):
+                found = [_unprinted(page) for page in found]
             pages = tuple(self._page(page) for page in found)
         if not pages:
             raise DocumentRefused(
@@ -328,6 +352,12 @@ def _explained(readers: Readers) -> Iterator[None]:
         raise DocumentRefused(_R.BROKEN, what, step) from error
 
 
+def _unprinted(page: ReadPage) -> ReadPage:
+    """A page of a spreadsheet without the foot that LibreOffice prints under it: the sheet has no such words."""
+    foot = re.compile(rf"(\A|\n)\s*Page {page.page_num}\s*\Z")
+    return replace(page, markdown=foot.sub("", page.markdown), text=foot.sub("", page.text))
+
+
 def _page_profile(page: ReadPage) -> PageProfile:
     facts = page.complexity
     layout = tuple(facts.layout.reasons) if facts and facts.layout else ()
@@ -347,5 +377,6 @@ def _words(media_type: str) -> str:
         "text/plain": "plain text",
         "text/html": "a web page",
         "application/octet-stream": "something else",
+        LOCKED_OFFICE: "an office file",
     }
     return known.get(media_type, media_type)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.clock import new_id
+from core.domain import times
 from core.domain.budgets import (
     Ask,
     Limit,
@@ -301,5 +302,5 @@ def _words(refusal: Refusal, rules: Rules, now: datetime) -> _Refused:
     if not refusal.fits_a_window:
         return _Refused(refusal.words, "Or choose a cheaper tier.")
     opens = next_start(refusal.limit.window, now, rules.timezone)
-    step = f"It starts by itself when there is room, at the latest at {opens:%H:%M on %d %b}"
+    step = f"It starts by itself when there is room, at the latest on {times.short(opens, rules.timezone)}"
     return _Refused(refusal.words, f"{step} if nothing else waits; or decide now.")

@@ -2,11 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from core.clock import Clock, is_recent
+from core.domain import times
 from core.domain.documents import EngineName
 from core.domain.health import (
     Breaker,
@@ -49,12 +50,18 @@ class Watch:
     """The breaker of one engine, shared by all processes through the database. Thread-safe."""
 
     def __init__(
-        self, store: Store, engine: EngineName, policy: HealthPolicy, clock: Clock
+        self,
+        store: Store,
+        engine: EngineName,
+        policy: HealthPolicy,
+        clock: Clock,
+        zone: Callable[[], str],
     ) -> None:
         self.engine = engine
         self.policy = policy
         self._store = store
         self._clock = clock
+        self._zone = zone
         self._heard: queue.SimpleQueue[_Heard | None] = queue.SimpleQueue()
         self._usual: dict[str, float] = {}
         self._usual_at: datetime | None = None
@@ -160,10 +167,10 @@ class Watch:
         with self._store.read() as tx:
             known = health.find(tx, self.engine)
         if known is not None and known.breaker.state is BreakerState.CLOSED:
-            return trouble(known.breaker, known.hold, now, self.policy)
+            return trouble(known.breaker, known.hold, now, self.policy, self._zone)
         with self._store.write() as tx:
             known = self._locked(tx)
-            if said := trouble(Breaker(), known.hold, now, self.policy):
+            if said := trouble(Breaker(), known.hold, now, self.policy, self._zone):
                 return said
             breaker, may = grant(known.breaker, now, self.policy)
             self._record(tx, known.breaker, breaker, now)
@@ -186,7 +193,7 @@ class Watch:
 
     def words(self, known: EngineHealth) -> str:
         """The same of a look that was taken."""
-        return trouble(known.breaker, known.hold, self._clock(), self.policy)
+        return trouble(known.breaker, known.hold, self._clock(), self.policy, self._zone)
 
     def room(self, at_most: int) -> int:
         """How many documents that wait for the engine may be let go now."""
@@ -207,10 +214,10 @@ class Watch:
 
     def hold(self, hold: Hold) -> None:
         """Keep the engine from being used until then, for all processes."""
+        after_ = f"on hold until {times.short(hold.until, self._zone())}"
         with self._store.write() as tx:
             known = self._locked(tx)
             health.set_hold(tx, self.engine, hold)
-            after_ = f"on hold until {hold.until:%d %b %H:%M} UTC"
             self._write_down(tx, known.breaker.state, after_, hold.reason, hold.by)
 
     def release(self, by: str, reason: str) -> None:

@@ -17,12 +17,18 @@ class Watches:
     """One watch per engine, all under the same policy. Thread-safe."""
 
     def __init__(
-        self, store: Store, policy: HealthPolicy, title: Callable[[EngineName], str], clock: Clock
+        self,
+        store: Store,
+        policy: HealthPolicy,
+        title: Callable[[EngineName], str],
+        clock: Clock,
+        zone: Callable[[], str],
     ) -> None:
         self._store = store
         self._policy = policy
         self._title = title
         self._clock = clock
+        self._zone = zone
         self._made: dict[EngineName, Watch] = {}
         self._lock = threading.Lock()
         self._is_started = False
@@ -32,7 +38,7 @@ class Watches:
         with self._lock:
             if name not in self._made:
                 policy = replace(self._policy, title=self._title(name))
-                self._made[name] = Watch(self._store, name, policy, self._clock)
+                self._made[name] = Watch(self._store, name, policy, self._clock, self._zone)
                 if self._is_started:
                     self._made[name].start()
             return self._made[name]

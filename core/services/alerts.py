@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from core.clock import Clock
+from core.domain import times
 from core.domain.budgets import (
     Limit,
     LimitUse,
@@ -187,7 +188,7 @@ def _due(
     opens = next_start(limit.window, now, rules.timezone)
     what = f"{share} % of {_name(limit)} is used ({_amounts(use)})."
     step = (
-        f"New work waits until {opens:%H:%M on %d %b}, or a lead raises the limit."
+        f"New work waits until {times.short(opens, rules.timezone)}, or a lead raises the limit."
         if share >= _ALL
         else ""
     )

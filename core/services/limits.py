@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from core.clock import Clock
+from core.domain import times
 from core.domain.budgets import (
     EVERYTHING,
     Limit,
@@ -241,5 +242,5 @@ def _warning(tx: Transaction, mode: str, change: LimitChange, rules: Rules, now:
     opens = next_start(change.window, now, rules.timezone)
     return (
         "More than that is spent or reserved already: nothing new starts until "
-        f"{opens:%H:%M on %d %b}; what runs goes on."
+        f"{times.short(opens, rules.timezone)}; what runs goes on."
     )

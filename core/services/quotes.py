@@ -1,11 +1,12 @@
 """The price before the button is pressed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import inf
 
+from core.domain import times
 from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of, with_reserved
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
@@ -56,6 +57,24 @@ class Upload:
     document: Document
     same_as: str = ""
     max_pages: int | None = None
+
+    @property
+    def needs_ceiling(self) -> bool:
+        """Whether it can be parsed, and nobody knows how long it is."""
+        return self.document.is_parsable and not self.document.page_count
+
+    def at_most(self, pages: int) -> "Upload":
+        """The same with this page ceiling; one whose length is known needs none."""
+        return (
+            replace(self, max_pages=min(max(1, pages), MAX_PAGES_UNKNOWN))
+            if self.needs_ceiling
+            else self
+        )
+
+    @property
+    def priced_pages(self) -> int:
+        """Its pages; of a document of unknown length the ceiling: the most that is ordered and priced."""
+        return self.document.page_count or self.max_pages or MAX_PAGES_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +151,12 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     limits: tuple[LimitUse, ...] = (),
     scopes: tuple[str, ...] = (EVERYTHING,),
     others: tuple[OtherEngine, ...] = (),
+    zone: str = "UTC",
 ) -> QuoteLine:
     """The line for one upload.
 
-    ``lacking_here`` says why the local engine cannot read it; empty when it can.
+    ``lacking_here`` says why the local engine cannot read it; empty when it can. Times in a note are
+    in ``zone``.
     """
     nothing = QuoteLine(upload, None, 0, Decimal(0), {}, earlier)
     if not upload.document.is_parsable:
@@ -143,7 +164,7 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     if upload.same_as:
         return _with_note(nothing, f"same content as {upload.same_as}: parsed once")
     if earlier is not None and not parse_again:
-        return _with_note(nothing, _parsed_before(upload, earlier))
+        return _with_note(nothing, _parsed_before(upload, earlier, zone))
     if price is None or tier not in price.credits_per_page:
         what = "a credit" if price is None else f"the tier {tier.value.replace('_', ' ')}"
         missing = PriceMissing(what, now.date())
@@ -178,12 +199,11 @@ def quote_line(  # noqa: PLR0913 - the facts of one line
     if in_the_way:
         return _with_note(nothing, in_the_way)
     by_tier = {each: price.usd(found.credits) for each, found in plans.items()}
-    note = "" if upload.document.page_count else _ceiling(upload)
-    pages = upload.document.page_count or upload.max_pages or MAX_PAGES_UNKNOWN
-    full = price.usd(price.credits(tier, pages))
+    note = _ceiling(upload) if upload.needs_ceiling else ""
+    full = price.usd(price.credits(tier, upload.priced_pages))
     if earlier is not None and mode is not Mode.MOCK and now - earlier.created_at < VENDOR_CACHE:
-        since = f"{earlier.created_at:%d %b %H:%M}"
-        note = f"parsed on {since} UTC: likely 0 credits, LlamaParse keeps results for 48 h"
+        since = times.short(earlier.created_at, zone)
+        note = f"parsed on {since}: likely 0 credits, LlamaParse keeps results for 48 h"
     return QuoteLine(
         upload, plan, plan.credits, price.usd(plan.credits), by_tier, earlier, note, full
     )
@@ -261,13 +281,12 @@ def _why_not_here(lacking: str, mode: Mode, plan: RoutePlan) -> str:
 
 
 def _ceiling(upload: Upload) -> str:
-    if upload.max_pages is None:
-        return "page count unknown: priced at the most it can be"
-    return f"page count unknown: at most {upload.max_pages:,} pages are parsed, and priced"
+    why = "" if upload.document.source_url else ", the file does not say"
+    return f"page count unknown{why}: at most {upload.priced_pages:,} pages are parsed, and priced"
 
 
-def _parsed_before(upload: Upload, earlier: Job) -> str:
-    day = f"{earlier.created_at:%d %b %Y}"
+def _parsed_before(upload: Upload, earlier: Job, zone: str) -> str:
+    day = times.day(earlier.created_at, zone)
     if upload.document.source_url:
         return (
             f"this link was parsed on {day}: open its result, or parse it again"

@@ -1,15 +1,17 @@
 """Receipts: why a document cost what it cost, from its quote to its bill."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from core.domain import times
 from core.domain.jobs import Attempt, Job
 from core.domain.money import PriceBook, PriceKind, usd_from_micros
 from core.domain.routing import Mode
 from core.domain.speaker import told_of
 from core.pipeline.driving.timing import BILL_WAITS
+from core.pipeline.terms import Rules
 from core.store import Store, documents, jobs, ledger, prices
 from core.store.ledger import NEVER_BILLED, Entry
 from core.store.prices import PriceChange
@@ -135,11 +137,13 @@ class Receipt:
 class Receipts:
     """Reads the ledger job by job."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rules: Callable[[], Rules]) -> None:
         self._store = store
+        self._rules = rules
 
     def of_job(self, job_id: str) -> Receipt:
         """The receipt of a job. Raises ``NotFound``."""
+        zone = self._rules().timezone
         with self._store.read() as tx:
             job = jobs.job(tx, job_id)
             attempts = {attempt.id: attempt for attempt in jobs.attempts(tx, job_id)}
@@ -164,7 +168,7 @@ class Receipts:
             job.estimated_credits,
             job.estimated_usd.normalize(),
             lines,
-            tuple(told_of(c, simulated=job.mode is Mode.MOCK) for c in _causes(job, lines)),
+            tuple(told_of(c, simulated=job.mode is Mode.MOCK) for c in _causes(job, lines, zone)),
         )
 
 
@@ -205,7 +209,7 @@ def _line(
     )
 
 
-def _causes(job: Job, lines: Sequence[ReceiptLine]) -> list[str]:
+def _causes(job: Job, lines: Sequence[ReceiptLine], zone: str) -> list[str]:
     found = []
     for line in lines:
         if line.outcome in _CAUSES:
@@ -222,7 +226,7 @@ def _causes(job: Job, lines: Sequence[ReceiptLine]) -> list[str]:
         elif line.outcome in {"done", "repeat"}:
             found += _difference(line)
         for at, credits_, cause in line.adjustments:
-            found.append(f"Adjusted on {at:%d %b %Y} by {credits_:+,} credits: {cause}.")
+            found.append(f"Adjusted on {times.day(at, zone)} by {credits_:+,} credits: {cause}.")
     paid = [line for line in lines if line.engine != "local"]
     if len({line.generation for line in paid}) > 1:
         found.append(f"It was sent in {len(paid)} attempts; each is billed on its own.")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from core.clock import Clock
+from core.domain import times
 from core.domain.budgets import EVERYTHING, Unit, Window
 from core.domain.jobs import Actor
 from core.domain.money import ANY, usd_exact, usd_from_micros
@@ -322,7 +323,7 @@ class Setup:
 
     def _receiving(self) -> list[Fact]:
         """Processes of `parsedeck api`: those that run, and each that was cut off."""
-        known = self._receivers()
+        known, zone = self._receivers(), self.in_force().timezone
         running = sorted(one.pid for one, lives in known if lives)
         pids = ", ".join(str(pid) for pid in running)
         noun = "process" if len(running) == 1 else "processes"
@@ -334,7 +335,7 @@ class Setup:
                 "Receiver",
                 Grade.WARNING,
                 f"`parsedeck api` (pid {one.pid} on {one.host}) ended without a word; last heard of at "
-                f"{one.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC.",
+                f"{times.stamp(one.heartbeat_at, zone)}.",
                 "Start `parsedeck api` again, if nothing else receives.",
             )
             for one, lives in known

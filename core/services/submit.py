@@ -15,10 +15,10 @@ from core.clock import Clock, new_id
 from core.domain.budgets import book_of, scopes_of
 from core.domain.documents import Document, EngineName, safe_name
 from core.domain.jobs import Actor, Job, JobStatus, ParseOptions, Submission
-from core.domain.links import LINK_MAX_PAGES, link_name, linked_document
+from core.domain.links import link_name, linked_document
 from core.domain.money import Price, Tier, usd_to_micros
 from core.domain.route_policy import RoutePolicy
-from core.domain.routing import MAX_PAGES_UNKNOWN, Mode, OtherEngine
+from core.domain.routing import DEFAULT_MAX_PAGES, Mode, OtherEngine
 from core.errors import DocumentRefused, NotAllowed, PriceMissing, RefusalReason
 from core.pipeline.admission import admit
 from core.pipeline.terms import Rules, Terms
@@ -74,8 +74,10 @@ class Submissions:
         self._others = others
         self._log = log("submit")
 
-    def preflight(self, name: str, source: BinaryIO) -> Upload:
+    def preflight(self, name: str, source: BinaryIO, max_pages: int = DEFAULT_MAX_PAGES) -> Upload:
         """Store the bytes and look at them. A file that cannot be taken comes back with its problem.
+
+        One that does not say how many pages it has is parsed up to ``max_pages`` of them.
 
         Raises ``StorageFull`` or ``BlobError`` when the bytes cannot be stored.
         """
@@ -96,20 +98,19 @@ class Submissions:
                 document = self._inspect(path, shown, sha256, size)
             except DocumentRefused as refusal:
                 document = _refused(refusal.reason, refusal.what, refusal.next_step, size, sha256)
-        return Upload(shown, document)
+        return Upload(shown, document).at_most(max_pages)
 
-    def link(self, address: str, max_pages: int = LINK_MAX_PAGES) -> Upload:
+    def link(self, address: str, max_pages: int = DEFAULT_MAX_PAGES) -> Upload:
         """A document that LlamaParse will fetch. Nothing is fetched here, so its length is unknown.
 
-        An address that cannot be taken comes back with its problem; so does a ceiling that is none.
+        An address that cannot be taken comes back with its problem.
         """
         try:
             document = linked_document(address)
         except DocumentRefused as refusal:
             refused = _refused(refusal.reason, refusal.what, refusal.next_step)
             return Upload(safe_name(address.partition("?")[0][:80]), refused)
-        ceiling = min(max(1, max_pages), MAX_PAGES_UNKNOWN)
-        return Upload(link_name(document.source_url), document, max_pages=ceiling)
+        return Upload(link_name(document.source_url), document).at_most(max_pages)
 
     def stored(self, job_ids: Sequence[str]) -> list[Upload]:
         """The documents of these jobs, as if they had just been handed over. Raises ``NotFound``."""
@@ -170,6 +171,7 @@ class Submissions:
                         limits=taken_by(uses, lines, scopes),
                         scopes=scopes,
                         others=self._others(upload.document) if is_hybrid else (),
+                        zone=rules.timezone,
                     )
                 )
         return Quote(mode, tier, tuple(lines), uses, now, team, price)

@@ -1,11 +1,12 @@
 """Where alerts go: targets, whether the last one arrived, a test, a new one."""
 
+from functools import partial
+
 import streamlit as st
 
 from core.domain.jobs import Actor
-from core.errors import ConsoleError
 from core.services.alerts import Alerts
-from dashboard.boundary import tell
+from dashboard.boundary import carry_out
 from dashboard.components import times
 from dashboard.wording import plain
 
@@ -35,11 +36,9 @@ def show(alerts: Alerts, actor: Actor) -> None:
             if target.problem and target.tried_at is not None:
                 st.caption(plain(f"{target.problem} {times.short(target.tried_at)}"))
             if st.button("Test", key=f"test-{target.name}", type="tertiary"):
-                alerts.test(target.name)
-                st.rerun()
+                carry_out(partial(alerts.test, target.name))
             if st.button("Remove", key=f"remove-{target.name}", type="tertiary"):
-                alerts.remove_target(target.name)
-                st.rerun()
+                carry_out(partial(alerts.remove_target, target.name))
     if not targets:
         st.caption("No target yet: alerts are shown on Spend only.")
     with st.container(horizontal=True):
@@ -54,12 +53,7 @@ def _shares(alerts: Alerts, actor: Actor) -> None:
     now = ", ".join(map(str, alerts.shares()))
     typed = st.text_input("Percent of a limit", value=now, key="shares")
     if st.button("Store", type="primary", key="shares-store"):
-        try:
-            alerts.set_shares(typed or "", actor)
-        except ConsoleError as error:
-            tell(error)
-            return
-        st.rerun()
+        carry_out(lambda: alerts.set_shares(typed or "", actor))
 
 
 @st.dialog("Add a target")
@@ -73,9 +67,4 @@ def _add(alerts: Alerts, actor: Actor) -> None:
         help="An apprise address: mail, Slack, Teams, a webhook (json://HOST/PATH) and many more.",
     )
     if st.button("Add", type="primary", key="target-store"):
-        try:
-            alerts.add_target(name or "", address or "", actor)
-        except ConsoleError as error:
-            tell(error)
-            return
-        st.rerun()
+        carry_out(lambda: alerts.add_target(name or "", address or "", actor))

@@ -1,21 +1,21 @@
 """What to do about a document that a limit holds: a button on its line, and the dialog behind it."""
 
-from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 
 import streamlit as st
 
 from core.console import Console
-from core.domain.budgets import Unit
+from core.domain.budgets import Refusal, Unit
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.routing import Mode
 from core.errors import ConsoleError
 from core.services.holds import Choice
 from core.services.limits import limit_words
 from core.store.queue import WAITS_FOR_ROOM
-from dashboard.boundary import tell
-from dashboard.components import limit_table
+from dashboard.boundary import carry_out
+from dashboard.components import limit_table, reasons, times
+from dashboard.components.reasons import Answer
 from dashboard.wording import money, plain, tier_name
 
 __all__ = ["button", "dialog"]
@@ -57,7 +57,7 @@ def _decide(console: Console, job_id: str, actor: Actor) -> None:
     if choice.can_go_local and st.button(
         "Let the local engine stand in, free and provisional", key="decide-local"
     ):
-        _do(lambda: console.holds.go_local(job_id, actor))
+        carry_out(lambda: console.holds.go_local(job_id, actor))
     _lead(console, choice, actor)
 
 
@@ -71,7 +71,7 @@ def _wait(choice: Choice) -> None:
     if choice.opens_at is not None:
         order = f"{choice.ahead} wait before it" if choice.ahead else "it is the first in the queue"
         st.markdown(
-            f"It starts by itself at {choice.opens_at:%H:%M on %d %b} at the latest; {order}."
+            f"It starts by itself on {times.short(choice.opens_at)} at the latest; {order}."
         )
     elif choice.refusal is not None:
         st.markdown(
@@ -101,43 +101,34 @@ def _cheaper(console: Console, choice: Choice, actor: Actor) -> None:
             when = "starts now" if offer.starts_now else "waits too"
             label = f"{tier_name(offer.tier)}, {money(offer.usd)}, {when}".replace("$", "\\$")
             if st.button(label, key=f"decide-{offer.tier.value}"):
-                _do(partial(console.holds.cheaper, choice.job.id, offer.tier, actor))
+                carry_out(partial(console.holds.cheaper, choice.job.id, offer.tier, actor))
 
 
 def _lead(console: Console, choice: Choice, actor: Actor) -> None:
     st.markdown("**Ask a lead, or decide as one**")
-    reason = st.text_input("Why", key="decide-reason", placeholder="so that others understand it")
-    with st.container(horizontal=True):
-        if st.button("Ask a lead", key="decide-ask"):
-            _do(lambda: console.holds.ask(choice.job.id, reason or "", actor))
-        if st.button("Approve this one", key="decide-approve", type="primary"):
-            _do(lambda: console.holds.approve([choice.job.id], reason or "", actor))
-    if choice.refusal is not None:
-        _raise(console, choice, reason or "", actor)
+    holds, job_id = console.holds, choice.job.id
+    reasons.ask(
+        "decide-reason",
+        Answer("Ask a lead", "decide-ask", lambda why: holds.ask(job_id, why, actor)),
+        Answer(
+            "Approve this one",
+            "decide-approve",
+            lambda why: holds.approve([job_id], why, actor),
+            is_main=True,
+        ),
+        *([] if choice.refusal is None else [_raise(console, choice, choice.refusal, actor)]),
+    )
     st.caption(f"You act as {actor}. There is no login yet: anyone at this machine can approve.")
 
 
-def _raise(console: Console, choice: Choice, reason: str, actor: Actor) -> None:
+def _raise(console: Console, choice: Choice, refusal: Refusal, actor: Actor) -> Answer:
     """A raise in place: just enough for this one, for some hours."""
-    refusal = choice.refusal
-    if refusal is None:
-        return
-    limit = refusal.limit
+    limit, mode = refusal.limit, choice.job.mode
     enough = limit.amount + refusal.over
     text = str(Decimal(enough) / 1_000_000) if limit.unit is Unit.USD else str(enough)
     shown = limit_table.exact(limit.unit, enough)
-    label = f"Raise to {shown} {limit_words(*limit.key).split(' ', 1)[1]} for 4 hours".replace(
-        "$", "\\$"
+    return Answer(
+        f"Raise to {shown} {limit_words(*limit.key).split(' ', 1)[1]} for 4 hours",
+        "decide-raise",
+        lambda why: console.limits.change(mode, limit.key, text, actor, why, hours=4),
     )
-    if st.button(label, key="decide-raise"):
-        mode = choice.job.mode
-        _do(lambda: console.limits.change(mode, limit.key, text, actor, reason, hours=4))
-
-
-def _do(act: Callable[[], object]) -> None:
-    try:
-        act()
-    except ConsoleError as error:
-        tell(error)
-        return
-    st.rerun()

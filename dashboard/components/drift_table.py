@@ -4,11 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from core.domain.jobs import Actor
-from core.errors import ConsoleError
 from core.pipeline.driving.timing import BILL_WAITS
 from core.services.drift import Drift
-from dashboard.boundary import tell
-from dashboard.components import times
+from dashboard.boundary import carry_out
+from dashboard.components import reasons, times
+from dashboard.components.reasons import Answer
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -19,9 +19,11 @@ def show(drift: Drift, actor: Actor) -> None:
     frozen = drift.frozen()
     if frozen:
         st.error(plain(f"Real work is frozen. {frozen}"), icon=":material/ac_unit:")
-        reason = st.text_input("Why it may go on", key="lift-reason")
-        if st.button("Lift the freeze", key="lift"):
-            _lift(drift, reason or "", actor)
+        reasons.ask(
+            "lift-reason",
+            Answer("Lift the freeze", "lift", lambda why: drift.lift(actor, why)),
+            label="Why it may go on",
+        )
     days = drift.days()
     st.subheader("Drift", anchor=False)
     _asked(drift)
@@ -63,15 +65,6 @@ def _asked(drift: Drift) -> None:
         st.caption(f"Usage metrics were read on {times.short(at)}.")
 
 
-def _lift(drift: Drift, reason: str, actor: Actor) -> None:
-    try:
-        drift.lift(actor, reason)
-    except ConsoleError as error:
-        tell(error)
-        return
-    st.rerun()
-
-
 @st.dialog("Drift and plan")
 def _settings(drift: Drift, actor: Actor) -> None:
     percent, freezes, plan = drift.settings()
@@ -80,10 +73,9 @@ def _settings(drift: Drift, actor: Actor) -> None:
     plans = ("free", "starter", "pro", "enterprise")
     chosen = st.selectbox("Plan", plans, index=plans.index(plan), key="drift-plan")
     if st.button("Store", type="primary", key="drift-store"):
-        try:
-            drift.set_share(share or "", actor, freezes=freeze)
-            drift.set_plan(chosen or plan, actor)
-        except ConsoleError as error:
-            tell(error)
-            return
-        st.rerun()
+        carry_out(lambda: _store(drift, share or "", chosen or plan, actor, freezes=freeze))
+
+
+def _store(drift: Drift, share: str, plan: str, actor: Actor, *, freezes: bool) -> None:
+    drift.set_share(share, actor, freezes=freezes)
+    drift.set_plan(plan, actor)

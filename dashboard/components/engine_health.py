@@ -12,8 +12,9 @@ from core.domain.jobs import Actor
 from core.services.engines import EngineState
 from core.services.health import Span
 from core.store.jobs import JobFilter
-from dashboard.components import breaker_words, health_charts, times
+from dashboard.components import breaker_words, health_charts, reasons, times
 from dashboard.components.columns import right
+from dashboard.components.reasons import Answer
 from dashboard.wording import duration, money, plain
 
 __all__ = ["show", "show_cost", "show_record"]
@@ -82,10 +83,15 @@ def _hold(console: Console, actor: Actor) -> None:
     with st.popover("Hold…", icon=":material/pause:", key="hold-what"):
         st.markdown("Nothing is sent to LlamaParse meanwhile; what was sent is still fetched.")
         span = st.selectbox("For", list(_HOLDS), key="hold-span")
-        reason = st.text_input("Why", key="hold-reason")
-        if st.button("Hold", type="primary", key="hold"):
-            console.health.hold(_HOLDS[span], actor, reason)
-            st.rerun()
+        reasons.ask(
+            "hold-reason",
+            Answer(
+                "Hold",
+                "hold",
+                lambda why: console.health.hold(_HOLDS[span], actor, why),
+                is_main=True,
+            ),
+        )
 
 
 def _latency(console: Console) -> None:

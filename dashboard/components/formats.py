@@ -13,7 +13,8 @@ def show(local: Sequence[tuple[bool, str, str]]) -> None:
     """Which formats each engine can take here, and what would mend the rest."""
     with st.expander("What can I drop here?", icon=":material/help:"):
         st.markdown(
-            "**LlamaParse** takes PDF, office files, images, HTML, text and over a hundred other formats."
+            "**LlamaParse** takes PDF, Word, Excel and PowerPoint (also .doc, .xls, .ppt), OpenDocument, RTF, images, "
+            "HTML, Markdown, text and CSV, each also in a ZIP."
         )
         st.markdown("**On this machine** (MOCK, and pages that need no service):")
         for works, what, step in local:

@@ -10,6 +10,7 @@ from core.domain.budgets import Unit, Window
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import usd_from_micros, usd_left
 from core.domain.routing import Mode
+from dashboard.boundary import carry_out
 from dashboard.components import uploads
 from dashboard.wording import money, plain
 
@@ -66,8 +67,7 @@ def _retry(again: Sequence[Job], console: Console, actor: Actor) -> None:
         _names(again)
         label = f"Retry for about {price}".replace("$", "\\$")
         if st.button(label, key="retry", type="primary"):
-            console.jobs.retry([job.id for job in again], actor)
-            st.rerun()
+            carry_out(lambda: console.jobs.retry([job.id for job in again], actor))
 
 
 def _replace_stand_ins(found: Sequence[Job], console: Console, actor: Actor) -> None:
@@ -80,9 +80,7 @@ def _replace_stand_ins(found: Sequence[Job], console: Console, actor: Actor) -> 
         st.markdown(f"LlamaParse parses {pages} provisional {noun} again, for {price}:")
         _names(found)
         if st.button(f"Parse {pages} {noun} for {price}", key="stand-ins", type="primary"):
-            for each in wanted:
-                console.again.order(each, actor)
-            st.rerun()
+            carry_out(lambda: [console.again.order(each, actor) for each in wanted])
 
 
 def _cancel(running: Sequence[Job], console: Console, actor: Actor) -> None:
@@ -93,8 +91,7 @@ def _cancel(running: Sequence[Job], console: Console, actor: Actor) -> None:
         )
         _names(running)
         if st.button(f"Cancel {len(running)} now", key="cancel"):
-            console.jobs.cancel([job.id for job in running], actor)
-            st.rerun()
+            carry_out(lambda: console.jobs.cancel([job.id for job in running], actor))
 
 
 def price_of(jobs: Sequence[Job]) -> str:

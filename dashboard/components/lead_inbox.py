@@ -1,15 +1,15 @@
 """What waits for a lead: who asked, for what, at which price and why; answered in place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from core.console import Console
 from core.domain.jobs import Actor
 from core.domain.routing import Mode
-from core.errors import ConsoleError
 from core.services.holds import Asked
-from dashboard.boundary import tell
+from dashboard.components import reasons
+from dashboard.components.reasons import Answer
 from dashboard.wording import ago, money, plain
 
 __all__ = ["link", "show"]
@@ -48,20 +48,17 @@ def _one(console: Console, asked: Asked, actor: Actor) -> None:
         words = f"{money(job.estimated_usd)}{simulated} · {asked.actor} asked {ago(asked.at, console.clock())}: {why}"
         st.markdown(plain(words))
         st.caption(plain(job.reason))
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            reason = st.text_input(
-                "Why", key=f"asked-reason-{job.id}", placeholder="so that others understand it"
-            )
-            if st.button("Approve", icon=":material/check:", key=f"asked-approve-{job.id}"):
-                _do(lambda: console.holds.approve([job.id], reason or "", actor))
-            if st.button("Refuse", key=f"asked-refuse-{job.id}"):
-                _do(lambda: console.holds.refuse([job.id], reason or "", actor))
-
-
-def _do(act: Callable[[], object]) -> None:
-    try:
-        act()
-    except ConsoleError as error:
-        tell(error)
-        return
-    st.rerun()
+        reasons.ask(
+            f"asked-reason-{job.id}",
+            Answer(
+                "Approve",
+                f"asked-approve-{job.id}",
+                lambda why: console.holds.approve([job.id], why, actor),
+                icon=":material/check:",
+            ),
+            Answer(
+                "Refuse",
+                f"asked-refuse-{job.id}",
+                lambda why: console.holds.refuse([job.id], why, actor),
+            ),
+        )

@@ -10,8 +10,9 @@ from core.domain.jobs import Actor
 from core.domain.routing import Mode
 from core.errors import ConsoleError
 from core.services.limits import LimitLine, amount_of, limit_words
-from dashboard.boundary import tell
-from dashboard.components import limit_table
+from dashboard.boundary import carry_out
+from dashboard.components import limit_table, reasons
+from dashboard.components.reasons import Answer
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -59,32 +60,27 @@ def _change(console: Console, mode: Mode, lines: Sequence[LimitLine], actor: Act
     line = next((line for line in lines if line.use.limit.key == key), None)
     typed = st.text_input("At most", key="limit-amount", placeholder="25")
     hours = st.selectbox("Holds", list(_HOURS), key="limit-hours")
-    reason = st.text_input("Why", key="limit-reason", placeholder="so that others understand it")
     st.caption(_what_if(line, key[2], typed or ""))
-    with st.container(horizontal=True):
-        store = st.button("Store", type="primary", key="limit-store")
-        stays = scope == EVERYTHING or line is None
-        remove = not stays and st.button("No limit any more", key="limit-remove")
-    if not (store or remove):
-        st.caption(
-            f"It is stored for {book} money under the name {actor}. There is no login yet: "
-            "anyone at this machine can do this."
-        )
-        return
-    try:
+
+    def change(amount: str | None, why: str) -> None:
         st.session_state[_SAID] = console.limits.change(
             mode,
             key,
-            None if remove else typed or "",
+            amount,
             actor,
-            reason or "",
+            why,
             hours=_HOURS[hours or next(iter(_HOURS))],
             seen_revision=line.revision if line is not None else None,
         )
-    except ConsoleError as error:
-        tell(error)
-        return
-    st.rerun()
+
+    answers = [Answer("Store", "limit-store", lambda why: change(typed or "", why), is_main=True)]
+    if scope != EVERYTHING and line is not None:
+        answers.append(Answer("No limit any more", "limit-remove", lambda why: change(None, why)))
+    reasons.ask("limit-reason", *answers)
+    st.caption(
+        f"It is stored for {book} money under the name {actor}. There is no login yet: "
+        "anyone at this machine can do this."
+    )
 
 
 def _what_if(line: LimitLine | None, unit: Unit, typed: str) -> str:
@@ -111,9 +107,4 @@ def _add_team(console: Console, actor: Actor) -> None:
     known = console.limits.teams()
     st.caption(plain(f"Teams so far: {', '.join(known)}.") if known else "There is no team yet.")
     if st.button("Add", type="primary", key="team-store"):
-        try:
-            console.limits.add_team(name or "", actor)
-        except ConsoleError as error:
-            tell(error)
-            return
-        st.rerun()
+        carry_out(lambda: console.limits.add_team(name or "", actor))

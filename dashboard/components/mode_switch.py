@@ -8,8 +8,7 @@ __all__ = ["show"]
 
 
 def show(current: Mode, *, has_key: bool) -> None:
-    """Where the mode is switched."""
-    st.subheader("Mode", anchor=False)
+    """Where the mode is switched, and whether a key waits for it."""
     if has_key and current is Mode.MOCK:
         st.info(
             "A LlamaParse key is configured, but the mode is MOCK. Switch to REAL to use it.",

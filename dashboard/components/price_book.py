@@ -7,10 +7,10 @@ import streamlit as st
 
 from core.domain.jobs import Actor
 from core.domain.money import ANY, PriceKind
-from core.errors import ConsoleError
 from core.services.prices import KEYS, Prices
-from dashboard.boundary import tell
+from dashboard.components import reasons
 from dashboard.components.columns import right
+from dashboard.components.reasons import Answer
 
 __all__ = ["show"]
 
@@ -77,14 +77,16 @@ def _add(prices: Prices, actor: Actor) -> None:
     unit = "Dollars" if kind.is_money else "Credits"
     amount = None if unknown else st.text_input(unit, key="price-amount") or ""
     begins = st.date_input("From", value=prices.today(), key="price-from")
-    reason = st.text_input("Why", key="price-reason", placeholder="where the new price comes from")
-    if st.button("Store", type="primary", key="price-store"):
-        try:
-            prices.add(kind, key, amount, begins, actor, reason or "", version=version)
-        except ConsoleError as error:
-            tell(error)
-            return
-        st.rerun()
+    reasons.ask(
+        "price-reason",
+        Answer(
+            "Store",
+            "price-store",
+            lambda why: prices.add(kind, key, amount, begins, actor, why, version=version),
+            is_main=True,
+        ),
+        placeholder="where the new price comes from",
+    )
 
 
 def _key(key: str, version: str) -> str:

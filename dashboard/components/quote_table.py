@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.domain.documents import EngineName
 from core.domain.money import Tier
-from core.domain.routing import MAX_PAGES_UNKNOWN, Mode
+from core.domain.routing import Mode
 from core.services.limits import limit_words
 from core.services.quotes import Quote, QuoteLine, limit_shares
 from dashboard.components.columns import right
@@ -18,17 +18,12 @@ _NAMED = 5
 
 def show(quote: Quote) -> None:
     """One row per document; what stands in the way of one is said above them."""
-    refused = [
-        line
-        for line in quote.lines
-        if not (line.will_parse or line.upload.same_as or line.earlier is not None)
-    ]
-    for line in refused[:_NAMED]:
-        st.warning(plain(f"{line.upload.name}: {line.note}"), icon=":material/block:")
-    if len(refused) > _NAMED:
-        st.caption(
-            f"{len(refused) - _NAMED} more cannot be parsed; the notes in the table say why."
-        )
+    refused = _refused(quote)
+    for note, names in list(refused.items())[:_NAMED]:
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        st.warning(plain(f"{', '.join(names[:_NAMED])}{more}: {note}"), icon=":material/block:")
+    if left := sum(len(names) for names in list(refused.values())[_NAMED:]):
+        st.caption(f"{left:,} more cannot be parsed; the notes in the table say why.")
     rows = [
         {
             "document": line.upload.name,
@@ -53,6 +48,15 @@ def show(quote: Quote) -> None:
             "note": st.column_config.TextColumn(width="large"),
         },
     )
+
+
+def _refused(quote: Quote) -> dict[str, list[str]]:
+    """The names of what cannot be parsed, by the reason why."""
+    found: dict[str, list[str]] = {}
+    for line in quote.lines:
+        if not (line.will_parse or line.upload.same_as or line.earlier is not None):
+            found.setdefault(line.note, []).append(line.upload.name)
+    return found
 
 
 def reasons(quote: Quote) -> list[str]:
@@ -85,11 +89,12 @@ def sum_line(quote: Quote) -> str:
     pages: dict[str, int] = {}
     for line in quote.parsable:
         for where, count in _pages_by_engine(line, quote.mode):
-            pages[where] = pages.get(where, 0) + (count or MAX_PAGES_UNKNOWN)
+            pages[where] = pages.get(where, 0) + (count or line.upload.priced_pages)
     by_engine = ", ".join(f"{count:,} by {where}" for where, count in pages.items())
     total = sum(pages.values())
     noun = "page" if total == 1 else "pages"
-    return f"{total:,} {noun}: {by_engine} · {quote.credits:,} credits · {money(quote.usd)}"
+    most = "" if all(line.upload.document.page_count for line in quote.parsable) else "at most "
+    return f"{most}{total:,} {noun}: {by_engine} · {quote.credits:,} credits · {money(quote.usd)}"
 
 
 def shares_line(quote: Quote) -> str:

@@ -1,15 +1,14 @@
 """Settings that can be changed here: what counts, why, who changed it, and a dialog that changes it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from zoneinfo import available_timezones
 
 import streamlit as st
 
 from core.domain.jobs import Actor
-from core.errors import ConsoleError
 from core.services.setup import Editable, Setup
 from core.store.settings import SettingChange
-from dashboard.boundary import tell
+from dashboard.boundary import carry_out
 from dashboard.components import times
 from dashboard.wording import plain
 
@@ -57,20 +56,11 @@ def _change(setup: Setup, one: Editable, actor: Actor) -> None:
             typed = st.text_input(label, one.value, key=one.name)
         st.caption(f"{what} All processes follow at once; it wins over {one.variable}.")
         if st.form_submit_button("Store", type="primary", key=f"store-{one.name}"):
-            _do(lambda: setup.store(one.name, typed or "", actor))
+            carry_out(lambda: setup.store(one.name, typed or "", actor))
     if one.stored is not None:
         back = one.variable if one.is_set else "the default"
         if st.button(f"Use {back} again: {one.given}", key=f"unset-{one.name}"):
-            _do(lambda: setup.unset(one.name, actor))
-
-
-def _do(act: Callable[[], None]) -> None:
-    try:
-        act()
-    except ConsoleError as error:
-        tell(error)
-        return
-    st.rerun()
+            carry_out(lambda: setup.unset(one.name, actor))
 
 
 def _history(changes: Sequence[SettingChange]) -> None:

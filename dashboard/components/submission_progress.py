@@ -1,5 +1,6 @@
 """Progress of one submission: a bar, a line per document, and what can be done about it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import streamlit as st
@@ -8,9 +9,10 @@ from core.console import Console
 from core.domain.jobs import Actor, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
 from core.services.jobs import SubmissionView
+from dashboard.boundary import carry_out
 from dashboard.components import job_links
 from dashboard.components.job_actions import price_of
-from dashboard.wording import STAGE_WORDS, duration, money, plain
+from dashboard.wording import STAGE_WORDS, ago, duration, money, plain
 
 __all__ = ["show", "title"]
 
@@ -35,7 +37,8 @@ def show(view: SubmissionView, console: Console, actor: Actor) -> None:
     st.progress(done / max(1, len(view.jobs)), text=words)
     simulated = " simulated" if view.submission.mode is Mode.MOCK else ""
     price = money(view.submission.estimated_usd).replace("$", "\\$")
-    st.caption(f"Quoted {price}{simulated} · by {plain(view.submission.actor)}")
+    who = f"by {plain(view.submission.actor)} · {ago(view.submission.created_at, now)}"
+    st.caption(f"Quoted {price}{simulated}, {_billed(view.jobs)} · {who}")
     shown = sorted(view.jobs, key=_urgency)[:_SHOWN]
     job_links.show(shown, key="submission", notes={job.id: _stage(view, job, now) for job in shown})
     if len(view.jobs) > len(shown):
@@ -70,6 +73,15 @@ def _stage(view: SubmissionView, job: Job, now: datetime) -> str:
     return f"{words}, about {duration(left)} left" if left > _A_MOMENT else f"{words}, nearly done"
 
 
+def _billed(jobs: Sequence[Job]) -> str:
+    """What its documents were billed, and of how many the bill has not come."""
+    known = [job.billed_credits for job in jobs if job.billed_credits is not None]
+    waits = sum(job.billed_credits is None and job.status.has_result for job in jobs)
+    if not known:
+        return "nothing billed yet"
+    return f"billed {sum(known):,} credits" + (f", {waits:,} not billed yet" if waits else "")
+
+
 def _left(view: SubmissionView, done: int, now: datetime) -> str:
     """The rest of the submission at the pace it had so far."""
     if done < _ENOUGH or done == len(view.jobs):
@@ -83,11 +95,9 @@ def _actions(view: SubmissionView, console: Console, actor: Actor) -> None:
     failed = [j for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
     label = plain(f"Retry {len(failed)} failed for about {price_of(failed)}")
     if failed and st.button(label, key="retry-failed"):
-        console.jobs.retry([job.id for job in failed], actor)
-        st.rerun()
+        carry_out(lambda: console.jobs.retry([job.id for job in failed], actor))
     if open_ids and st.button(f"Cancel {len(open_ids)} unfinished", key="cancel-open"):
-        console.jobs.cancel(open_ids, actor)
-        st.rerun()
+        carry_out(lambda: console.jobs.cancel(open_ids, actor))
     if any(job.status.has_result for job in view.jobs):
         name = (
             f"{view.submission.id}{'.simulated' if view.submission.mode is Mode.MOCK else ''}.zip"

@@ -26,7 +26,7 @@ def show(entries: Sequence[TimelineEntry], deliveries: Sequence[Delivery]) -> No
         for number, entry in enumerate(entries):
             arrow = f"{entry.before} → {entry.after}" if entry.before else entry.after
             words = f"{entry.subject} {arrow}".replace("_", " ")
-            line = f"{times.clock(entry.at)} · **{plain(words)}** · {plain(entry.cause)} · {plain(entry.actor)}"
+            line = f"{times.exact(entry.at)} · **{plain(words)}** · {plain(entry.cause)} · {plain(entry.actor)}"
             st.markdown(f"{_ICONS.get(entry.subject, ':material/circle:')} {line}")
             delivery = bodies.get(str(entry.detail.get("delivery_id", "")))
             if delivery is not None:

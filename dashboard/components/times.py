@@ -1,13 +1,10 @@
-"""Times as they stand on every screen: in the zone that the settings in force name.
-
-It is the zone in which the limits' days begin, so that "starts anew at 00:00" and the times beside it
-speak of one clock.
-"""
+"""Times as they stand on every screen: in the zone that the settings in force name (``core.domain.times``)."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import streamlit as st
+
+from core.domain import times
 
 __all__ = ["clock", "exact", "here", "short", "stamp", "use"]
 
@@ -21,24 +18,29 @@ def use(zone: str) -> None:
 
 def here(at: datetime) -> datetime:
     """The same moment in the zone of the screen."""
-    return at.astimezone(ZoneInfo(st.session_state.get(_ZONE, "UTC")))
+    return times.here(at, _zone())
 
 
 def clock(at: datetime) -> str:
     """``14:02:31``."""
-    return f"{here(at):%H:%M:%S}"
+    return times.clock(at, _zone())
 
 
 def short(at: datetime) -> str:
     """``25 Nov 14:02``."""
-    return f"{here(at):%d %b %H:%M}"
+    return times.short(at, _zone())
 
 
 def exact(at: datetime) -> str:
     """``25 Nov 14:02:31``."""
-    return f"{here(at):%d %b %H:%M:%S}"
+    return times.exact(at, _zone())
 
 
 def stamp(at: datetime) -> str:
     """``2026-11-25 14:02:31``."""
-    return f"{here(at):%Y-%m-%d %H:%M:%S}"
+    return times.stamp(at, _zone())
+
+
+def _zone() -> str:
+    zone: str = st.session_state.get(_ZONE, "UTC")
+    return zone

@@ -2,20 +2,19 @@
 
 import io
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import streamlit as st
 
 from core.console import Console
-from core.domain.links import LINK_MAX_PAGES
 from core.domain.routing import MAX_PAGES_UNKNOWN
 from core.errors import ConsoleError
 from core.samples import sample_documents
 from core.services.quotes import Upload
 from dashboard.boundary import tell
 
-__all__ = ["collect", "preload", "press_key", "start_over"]
+__all__ = ["ask_ceiling", "collect", "preload", "press_key", "start_over"]
 
 _CHECKED = "uploads_checked"
 _SAMPLES = "uploads_samples"
@@ -51,7 +50,26 @@ def collect(console: Console) -> list[Upload]:
     if again:
         st.caption(f"{len(again)} parsed before, to be parsed again.")
         found += console.submissions.stored(again)
-    return found
+    chosen = st.session_state.get(f"ceiling-{round_}")
+    return [upload.at_most(chosen) for upload in found] if chosen else found
+
+
+def ask_ceiling(unknown: Sequence[Upload]) -> None:
+    """How many pages at most of what will be parsed and does not say how long it is; ``collect`` goes by it."""
+    if not unknown:
+        return
+    key = f"ceiling-{st.session_state[_ROUND]}"
+    st.session_state.setdefault(key, max(upload.priced_pages for upload in unknown))
+    which = "it" if len(unknown) == 1 else f"each of the {len(unknown)} without a page count"
+    st.number_input(
+        f"Parse at most so many pages of {which}",
+        min_value=1,
+        max_value=MAX_PAGES_UNKNOWN,
+        key=key,
+        help="What a link leads to, and some office files, do not say how long they are. The price is for"
+        " so many pages; what is billed is for the pages that are parsed. A lower number costs less;"
+        " a file that is saved as PDF is priced by its true pages.",
+    )
 
 
 def preload(job_ids: list[str]) -> None:
@@ -81,19 +99,7 @@ def _linked(console: Console, round_: int) -> list[Upload]:
         placeholder="https://",
         help="LlamaParse fetches it; Parsedeck does not, and keeps no copy.",
     )
-    addresses = (pasted or "").split()
-    if not addresses:
-        return []
-    ceiling = st.number_input(
-        "Parse at most so many pages of it",
-        min_value=1,
-        max_value=MAX_PAGES_UNKNOWN,
-        value=LINK_MAX_PAGES,
-        key=f"ceiling-{round_}",
-        help="Nobody knows its length before it is fetched. The price is for so many pages; what is"
-        " billed is for the pages that are parsed.",
-    )
-    return [console.submissions.link(address, int(ceiling)) for address in addresses]
+    return [console.submissions.link(address) for address in (pasted or "").split()]
 
 
 def _checked(console: Console, handed: Iterable[tuple[str, str, BinaryIO]]) -> Iterator[Upload]:

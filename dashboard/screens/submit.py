@@ -34,10 +34,16 @@ if not found:
     st.caption("You see the price of every document before anything is parsed.")
     formats.show(console.local.facts())
     st.stop()
-again = st.toggle("Parse again what was parsed before", key="again")
 quote = console.submissions.quote(
-    found, Tier(tier or Tier.AGENTIC), mode, parse_again=again, team=team
+    found,
+    Tier(tier or Tier.AGENTIC),
+    mode,
+    parse_again=st.session_state.get("again", False),
+    team=team,
 )
+if any(line.earlier is not None for line in quote.lines):
+    st.toggle("Parse again what was parsed before", key="again")
+uploads.ask_ceiling([line.upload for line in quote.parsable if line.upload.needs_ceiling])
 quote_table.show(quote)
 for reason in quote_table.reasons(quote)[:5]:
     st.caption(plain(reason))

@@ -29,6 +29,10 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 OPERATIONS = st.sampled_from(["submit", "status", "fetch", "probe"])
 
 
+def _utc() -> str:
+    return "UTC"
+
+
 def _at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
@@ -214,7 +218,9 @@ def test_no_crowd_passes_a_breaker_that_is_not_closed(
         passed += may
     allowed = {BreakerState.CLOSED: 10, BreakerState.OPEN: 0}.get(breaker.state, POLICY.trials)
     assert passed <= allowed
-    assert bool(trouble(breaker, None, at, POLICY)) == (breaker.state is not BreakerState.CLOSED)
+    assert bool(trouble(breaker, None, at, POLICY, _utc)) == (
+        breaker.state is not BreakerState.CLOSED
+    )
 
 
 @given(st.lists(st.tuples(OPERATIONS, st.sampled_from(Signal), st.floats(0, 40))))
@@ -235,6 +241,6 @@ def test_any_breaker_closes_when_the_engine_is_well_again(
 def test_a_hold_says_who_why_and_until_when() -> None:
     """A person's hold counts while it lasts, whatever the breaker says."""
     hold = Hold(_at(60), "alice", "key rotation")
-    assert "alice: key rotation" in trouble(Breaker(), hold, NOW, POLICY)
-    assert trouble(Breaker(), hold, _at(60), POLICY) == ""
-    assert trouble(replace(_open(), words="w"), None, NOW, POLICY) == "w"
+    assert "alice: key rotation" in trouble(Breaker(), hold, NOW, POLICY, _utc)
+    assert trouble(Breaker(), hold, _at(60), POLICY, _utc) == ""
+    assert trouble(replace(_open(), words="w"), None, NOW, POLICY, _utc) == "w"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.clock import new_id
+from core.domain import times
 from core.domain.documents import EngineName
 from core.domain.jobs import Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import Tier
@@ -79,7 +80,8 @@ async def _wait_for_turn(ctx: Context, job: Job, wait_s: float) -> None:
         return
     if wait_s > _WORTH_TELLING_S:
         until = ctx.resources.clock() + timedelta(seconds=wait_s)
-        reason = f"Waits for its turn until {until:%H:%M:%S} UTC: calls to LlamaParse are paced."
+        at = times.clock(until, ctx.resources.rules().timezone)
+        reason = f"Waits for its turn until {at}: calls to LlamaParse are paced."
         await asyncio.to_thread(_tell, ctx, job.id, reason)
     await asyncio.sleep(wait_s)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from core.engines.office import declared_pages
 from core.engines.reading import Purpose
 from core.errors import DocumentRefused, RefusalReason
 from core.samples import pdf_of_images, pdf_of_text, sample_documents, scan_of
+from tests.office import docx, ole
 
 SAMPLES = Path(__file__).parents[4] / "shared" / "samples"
 TEXT = pdf_of_text(
@@ -61,6 +64,9 @@ def _no_pages() -> bytes:
         ("none.pdf", _no_pages(), RefusalReason.NO_PAGES),
         ("huge.txt", b"x" * 5_000_001, RefusalReason.TOO_LARGE),
         ("program.bin", b"\0\1\2\3", RefusalReason.UNSUPPORTED),
+        ("mail.msg", ole("__properties_version1.0"), RefusalReason.UNSUPPORTED),
+        ("locked.docx", ole("EncryptedPackage"), RefusalReason.ENCRYPTED),
+        ("locked.pdf", ole("EncryptedPackage"), RefusalReason.WRONG_TYPE),
         ("blank.txt", b"  \n ", RefusalReason.EMPTY),
     ],
 )
@@ -129,6 +135,88 @@ def test_a_workbook_is_priced_by_its_sheets(engine: LocalEngine, tmp_path: Path)
         for number in (1, 2):
             archive.writestr(f"xl/worksheets/sheet{number}.xml", "<worksheet/>")
     assert _inspect(engine, tmp_path, "book.xlsx", out.getvalue()).page_count == 2
+
+
+def test_a_letter_is_priced_by_the_pages_that_its_program_counted(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    """A text of Word says how many pages it has; one that does not is of unknown length, not of none."""
+    assert _inspect(engine, tmp_path, "letter.docx", docx("Dear Sir", pages=2)).page_count == 2
+    assert _inspect(engine, tmp_path, "letter.docx", docx("Dear Sir", pages=0)).page_count is None
+    assert _inspect(engine, tmp_path, "letter.docx", docx("Dear Sir")).page_count is None
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "media_type"),
+    [
+        ("old.doc", ole("WordDocument"), "application/msword"),
+        ("old.xls", ole("Workbook"), "application/vnd.ms-excel"),
+        ("old.ppt", ole("PowerPoint Document"), "application/vnd.ms-powerpoint"),
+        ("note.rtf", b"{\\rtf1 Dear Sir}", "application/rtf"),
+    ],
+)
+def test_the_old_formats_of_office_are_taken(
+    engine: LocalEngine, tmp_path: Path, name: str, data: bytes, media_type: str
+) -> None:
+    """LlamaParse reads them, so they are known by their content and not refused."""
+    document = _inspect(engine, tmp_path, name, data)
+    assert (document.media_type, document.refusal) == (media_type, None)
+    assert document.has_sheets == (name == "old.xls")
+
+
+def test_where_libreoffice_is_installed_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A letter without a page count is converted and priced by its pages; what cannot be, has the ceiling."""
+    _a_converter(tmp_path / "bin", pdf_of_text(["one", "two", "three"]))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    engine = LocalEngine(workers=1)
+    try:
+        assert _inspect(engine, tmp_path, "letter.docx", docx("Dear Sir")).page_count == 3
+        torn = _inspect(engine, tmp_path, "letter.docx", docx("torn"))
+        assert (torn.page_count, torn.refusal) == (None, None)
+    finally:
+        engine.close_workers()
+
+
+def test_a_sheet_is_read_without_the_foot_of_its_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LibreOffice prints "Page 1" under each page of a workbook; those words are not in the document."""
+    printed = pdf_of_text([f"Costs\nRent 1200\n\n\nPage {number}" for number in (1, 2)])
+    _a_converter(tmp_path / "bin", printed)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    engine = LocalEngine(workers=1)
+    path = tmp_path / "book.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    try:
+        pages = asyncio.run(engine.read(path, "book.xlsx")).pages
+    finally:
+        engine.close_workers()
+    assert len(pages) == 2
+    for page in pages:
+        assert "Rent 1200" in page.markdown
+        assert "Page" not in page.markdown + page.text
+
+
+def _a_converter(folder: Path, pdf: bytes) -> None:
+    """A soffice that makes this PDF of every file in which nothing is torn."""
+    folder.mkdir()
+    (folder / "made.pdf").write_bytes(pdf)
+    script = folder / "soffice"
+    script.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, shutil, sys, zipfile\n"
+        "words = sys.argv[1:]\n"
+        "source = pathlib.Path(words[-1])\n"
+        "target = pathlib.Path(words[words.index('--outdir') + 1]) / source.with_suffix('.pdf').name\n"
+        "archive = zipfile.ZipFile(source)\n"
+        "if any(b'torn' in archive.read(name) for name in archive.namelist()):\n"
+        "    sys.exit(1)\n"
+        f"shutil.copy({str(folder / 'made.pdf')!r}, target)\n"
+    )
+    script.chmod(0o755)
 
 
 def test_an_open_document_is_priced_by_the_pages_it_counts(

@@ -1,0 +1,150 @@
+"""Webhooks: workbench, replay, and who is told of finished jobs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from core.console import Console
+from core.services.workbench import Draft
+from core.store import handoffs
+from core.store.inbox import DeliveryFilter
+from core.store.outbox import HandoffFilter
+from core.store.seal import KEY_FILE
+from tests.dashboard.reading import Open, no_traceback, words
+from tests.factories import ALICE, submitted
+
+
+def test_the_workbench_says_what_an_event_would_do_and_sends_it(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A template with a fault is foretold, sent over HTTP, and its answer shown."""
+    app = open_screen(make_console(), "screens/webhooks.py", tab="Workbench", faults="too old")
+    no_traceback(app)
+    assert "too long" in words(app)
+    app.button(key="send").click().run()
+    no_traceback(app)
+    assert any('"stale"' in code.value for code in app.code)
+
+
+def test_a_downstream_is_added_shown_masked_and_switched_off(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """The address of a next stage is never shown in full; its secret once; a private one says why not."""
+    console = make_console()
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    app.text_input[0].set_value("http://127.0.0.1:9/T0/private-part")
+    app.button[0].click().run()
+    no_traceback(app)
+    assert any("private address" in error.value for error in app.error)
+    trusting = make_console(downstream_private=True)
+    app = open_screen(trusting, "screens/webhooks.py", tab="Downstream")
+    app.text_input[0].set_value("http://127.0.0.1:9/T0/private-part")
+    app.button[0].click().run()
+    no_traceback(app)
+    assert any(code.value.startswith("whsec_") for code in app.code)
+    app = open_screen(trusting, "screens/webhooks.py", tab="Downstream")
+    shown = words(app)
+    assert "127" in shown
+    assert "private-part" not in shown
+    target = trusting.downstreams.known()[0]
+    app.button(key=f"disable-{target.id}").click().run()
+    assert trusting.downstreams.known()[0].is_disabled
+
+
+def _handed_on(console: Console, count: int) -> None:
+    """Hand-offs of one document, the first of them not taken."""
+    console.downstreams.add("http://127.0.0.1:9/private-part", ALICE)
+    (target,) = console.downstreams.known()
+    (job_id,) = submitted(console, {"lease.txt": b"words"}).job_ids
+    with console.store.write() as tx:
+        handoffs.add(
+            tx,
+            [
+                handoffs.Handoff(
+                    id=f"hof-{n:03}",
+                    message_id=f"msg-{n:03}",
+                    downstream_id=target.id,
+                    job_id=job_id,
+                    generation=1,
+                    event_type="job.parsed" if n else "job.failed_parse",
+                    body=b"{}",
+                    status=handoffs.DELIVERED if n else handoffs.FAILED,
+                    created_at=console.clock() - timedelta(hours=2 * n),
+                    next_at=None,
+                )
+                for n in range(count)
+            ],
+        )
+
+
+def test_downstream_filters_counts_and_pages_what_was_handed_on(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Filters in the URL narrow the list, counts say how much fits, and all pages can be reached."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 60)
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    no_traceback(app)
+    assert "60 hand-offs" in words(app)
+    assert len(app.dataframe[0].value) == 50
+    app.button(key="sent-older").click().run()
+    assert len(app.dataframe[0].value) == 10
+    app.multiselect(key="state").select("failed").run()
+    # a list whose filters change begins at its top
+    assert list(app.dataframe[0].value["document"]) == ["lease.txt"]
+    assert "1 hand-off · filters: not taken" in words(app)
+    name = console.downstreams.known()[0].name
+    query = {"endpoint": name, "kind": "job.parsed", "within": "last 24 hours"}
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream", **query)
+    assert len(app.dataframe[0].value) == 11
+    assert "private-part" not in words(app) + app.dataframe[0].value.to_csv()
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream", about="job-none")
+    assert any("No hand-off fits these filters" in info.value for info in app.info)
+
+
+def test_downstream_sends_again_what_nobody_took(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """One button sends what fits the filters and was not taken, and says how much that is."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 3)
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    app.button(key="send-again").click().run()
+    no_traceback(app)
+    assert console.downstreams.counts(HandoffFilter()) == {
+        "delivered": 2,
+        "failed": 1,
+        "pending": 1,
+    }
+    assert "send-again" not in [button.key for button in app.button]
+
+
+def test_a_sealed_endpoint_says_what_to_put_back(
+    make_console: Callable[..., Console], open_screen: Open, tmp_path: Path
+) -> None:
+    """Without the key each endpoint is marked, what to do is said once, and the list still shows."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 1)
+    (tmp_path / "data" / KEY_FILE).unlink()
+    app = open_screen(console, "screens/webhooks.py", tab="Downstream")
+    no_traceback(app)
+    (error,) = app.error
+    assert "data folder" in error.value
+    assert len(app.dataframe[0].value) == 1
+
+
+def test_replay_shows_what_it_would_do_before_it_does_it(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """The dry run stands above the button; afterwards the outcome of each is listed."""
+    console = make_console()
+    console.workbench.send(
+        console.workbench.crafted(Draft(console.workbench.template("parse.error")))
+    )
+    app = open_screen(console, "screens/webhooks.py", tab="Replay")
+    no_traceback(app)
+    assert "Dry run over 1" in words(app)
+    app.button(key="replay").click().run()
+    no_traceback(app)
+    assert len(console.replays.select([], DeliveryFilter())) == 2
+    assert any("What came of it" in head.value for head in app.subheader)
