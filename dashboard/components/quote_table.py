@@ -1,5 +1,7 @@
 """The price, line by line, before the button is pressed."""
 
+from decimal import Decimal
+
 import pandas as pd
 import streamlit as st
 
@@ -28,11 +30,14 @@ def show(quote: Quote) -> None:
         {
             "document": line.upload.name,
             # beside the name, so that a narrow screen has it
-            "price": money(line.usd) if line.will_parse else "$0.00",
+            # what is there already is free; what cannot be parsed has no price
+            "price": "–"
+            if _is_refused(line)
+            else money(line.usd if line.will_parse else Decimal(0)),
             "pages": line.upload.document.page_count,
             "need OCR": _needing_ocr(line),
             "plan": _plan(line, quote.mode),
-            "credits": line.credits if line.will_parse else 0,
+            "credits": None if _is_refused(line) else line.credits if line.will_parse else 0,
             "note": _note(line, quote.tier),
         }
         for line in quote.lines
@@ -50,11 +55,15 @@ def show(quote: Quote) -> None:
     )
 
 
+def _is_refused(line: QuoteLine) -> bool:
+    return not (line.will_parse or line.upload.same_as or line.earlier is not None)
+
+
 def _refused(quote: Quote) -> dict[str, list[str]]:
     """The names of what cannot be parsed, by the reason why."""
     found: dict[str, list[str]] = {}
     for line in quote.lines:
-        if not (line.will_parse or line.upload.same_as or line.earlier is not None):
+        if _is_refused(line):
             found.setdefault(line.note, []).append(line.upload.name)
     return found
 

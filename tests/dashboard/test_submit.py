@@ -65,6 +65,7 @@ def test_what_cannot_be_read_for_one_reason_is_one_line(
     assert "one.docx, two.docx: MOCK reads on this machine." in told.value.replace("\\", "")
     assert not app.number_input
     assert not app.toggle
+    assert list(app.dataframe[0].value["price"]) == ["–", "–"]
 
 
 def test_refused_files_stand_in_the_quote_with_a_reason(
