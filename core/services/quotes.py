@@ -36,6 +36,7 @@ __all__ = [
     "Quote",
     "QuoteLine",
     "Upload",
+    "is_over",
     "limit_shares",
     "quote_line",
     "share_sentence",
@@ -226,9 +227,8 @@ def taken_by(
 def share_sentence(quote: Quote) -> str:
     """What the quote takes of today's limit, in words; of the tightest limit when it passes one."""
     shares = limit_shares(quote)
-    passed = [(share or inf, use, asked) for use, asked, share in shares if not share or share > 1]
-    if passed:
-        _, use, asked = max(passed, key=lambda one: one[0])
+    if is_over(quote):
+        use, asked, _ = max(shares, key=lambda one: inf if one[2] is None else one[2])
         takes, left = _amounts(use.limit.unit, asked, use.left)
         return f"This takes {takes}, but only {left} of {use.limit.words} is left: what does not fit is held."
     for use, asked, _ in shares:
@@ -236,6 +236,11 @@ def share_sentence(quote: Quote) -> str:
             takes, left = _amounts(Unit.USD, asked, use.left)
             return f"This takes {takes} of the {left} left today."
     return ""
+
+
+def is_over(quote: Quote) -> bool:
+    """Whether it would pass a limit, so that not all of it can start now."""
+    return any(share is None or share > 1 for _use, _asked, share in limit_shares(quote))
 
 
 def _amounts(unit: Unit, asked: int, left: int) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.domain.money import Tier
-from core.services.quotes import share_sentence
+from core.services.quotes import is_over, share_sentence
 from dashboard.components import (
     formats,
     header,
@@ -60,7 +60,11 @@ if not count:
     st.stop()
 st.caption(f"These documents at each tier: {quote_table.tier_prices(quote)}")
 st.caption(f"Together {quote_table.sum_line(quote)}".replace("$", "\\$"))
-st.markdown(share_sentence(quote).replace("$", "\\$"))
+share = share_sentence(quote).replace("$", "\\$")
+if is_over(quote):
+    st.warning(share, icon=":material/hourglass_top:")
+else:
+    st.markdown(share)
 st.caption(quote_table.shares_line(quote))
 noun = "document" if count == 1 else "documents"
 simulated = " simulated" if mode == "mock" else ""
