@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from core.store import health
 from dashboard.components import health_charts
 from tests.engines.toy import Toy, toy_card
 from tests.factories import ALICE
+from tests.store.work import statements_of
 from tests.vendor import Switches, a_vendor, pages_that
 
 APP = str(Path(dashboard.runtime.__file__).with_name("app.py"))
@@ -242,9 +244,9 @@ def test_the_last_failures_of_a_day_are_found_where_they_are(
             for n in range(1435)
         ]
         health.add_outcomes(tx, "llamaparse", calls)
-    found = [one.signal for one in seen.failures()]
+    found = [one.signal for one in seen.failures(seen.series(Span.DAY))]
     assert found == [Signal.SLOW, Signal.FAILED, Signal.KEY, Signal.QUOTA]
-    assert [one.signal for one in seen.failures(limit=3)] == found[:3]
+    assert [one.signal for one in seen.failures(seen.series(Span.DAY), limit=3)] == found[:3]
 
 
 @pytest.mark.parametrize(
@@ -299,3 +301,33 @@ def test_an_added_engine_is_shown_and_can_be_chosen(
     next(b for b in app.button if b.label == "Put these rules in force").click().run()
     assert console.routes.policy().table[PageClass.PLAIN] == "toy"
     assert app.selectbox(key="policy-plain").value == "toy"
+
+
+_TICK = """
+from dashboard.components import engine_cards, engine_health
+from dashboard.runtime import actor, get_console
+
+console = get_console()
+states = console.engines_view.states()
+engine_health.show(console, states, actor())
+"""
+
+
+def test_an_open_screen_asks_the_database_for_little(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """A look and each tick of five seconds cost so many statements, however many engines there are."""
+    console = make_console(api_key="llx-k", mode="hybrid")
+    for number in range(3):
+        toy = Toy()
+        toy.name = EngineName(f"toy{number}")
+        console.engines.add(replace(toy_card(toy), name=toy.name), lambda _mode, toy=toy: toy)
+    for name in console.engines.cards:
+        console.watches.of(name).heard("probe", "ok", 0.1)
+        console.watches.of(name).write_now()
+    app = open_modes(console)
+    assert len(statements_of(console.store, app.run)) == 24
+    tick = AppTest.from_string(_TICK, default_timeout=30)
+    # breaker and probe of all engines; minutes and hours of calls; what waits, what stands in; changes
+    assert len(statements_of(console.store, tick.run)) == 6
+    assert "Nothing speaks against it" in _text(tick)

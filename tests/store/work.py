@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from core.store import Store
 
-__all__ = ["work_of"]
+__all__ = ["statements_of", "work_of"]
 
 
 def work_of(store: Store, ask: Callable[[], object]) -> int:
@@ -37,6 +37,22 @@ def work_of(store: Store, ask: Callable[[], object]) -> int:
         for connection in watched:
             connection.set_progress_handler(None, 1)
     return count
+
+
+def statements_of(store: Store, ask: Callable[[], object]) -> list[str]:
+    """What ``ask`` asks the database, statement by statement."""
+    found: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            found.append(statement)
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(store._engine, "before_cursor_execute", note)
+    return found
 
 
 def _rows(node: dict[str, Any]) -> int:
