@@ -155,7 +155,7 @@ def _record(console: Console, day: Sequence[Period]) -> None:
             st.caption("No call failed in the last 24 hours.")
     with st.expander(f"Changes ({len(changes)})", key="changes"):
         for change in changes:
-            words = f"{change.before} → {change.after}".replace("_", " ")
+            words = breaker_words.change(change)
             st.caption(
                 plain(f"{times.exact(change.at)} · {words} · {change.reason} · {change.actor}")
             )

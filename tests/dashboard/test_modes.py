@@ -1,10 +1,12 @@
 """Modes and health: what each mode means now, switching it, holding LlamaParse, editing the rules."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,11 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     console.watch.write_now()
     app = open_modes(console)
     assert "refused the key" in _text(app)
+    # the record speaks as the badges do, and not of breakers
+    assert "healthy → not used" in _text(app)
+    assert not re.search(
+        r"\bclosed|\bopen\b|half.open|breaker", _text(app).replace("system:breaker", "")
+    )
     app.button(key="switch-hybrid").click().run()
     assert "1 job waits" in _text(app)
     again = app.radio(key="switch-plan").options[1]
@@ -171,8 +178,10 @@ def test_llamaparse_is_held_and_released_from_the_screen(
     assert "key rotation" in console.health.trouble()
     app = open_modes(console)
     assert "key rotation" in _text(app)
+    assert "healthy → on hold until" in _text(app)
     app.button(key="release").click().run()
     assert console.health.trouble() == ""
+    assert "on hold → healthy" in _text(app)
     assert len(console.health.changes()) == 2
 
 
@@ -303,6 +312,10 @@ def test_an_added_engine_is_shown_and_can_be_chosen(
     assert app.selectbox(key="policy-plain").value == "toy"
 
 
+def _itself(engine: Toy, _mode: Mode) -> Toy:
+    return engine
+
+
 _TICK = """
 from dashboard.components import engine_cards, engine_health
 from dashboard.runtime import actor, get_console
@@ -321,7 +334,7 @@ def test_an_open_screen_asks_the_database_for_little(
     for number in range(3):
         toy = Toy()
         toy.name = EngineName(f"toy{number}")
-        console.engines.add(replace(toy_card(toy), name=toy.name), lambda _mode, toy=toy: toy)
+        console.engines.add(replace(toy_card(toy), name=toy.name), partial(_itself, toy))
     for name in console.engines.cards:
         console.watches.of(name).heard("probe", "ok", 0.1)
         console.watches.of(name).write_now()
