@@ -260,7 +260,7 @@ class Console:
 
     def rules(self) -> Rules:
         """The limits of the settings, over which stored ones win, and where a day begins."""
-        now = self.setup.in_force()
+        now, plan = self.setup.with_plan()
         return Rules(
             (
                 Limit(Window.DAY, Unit.USD, usd_to_micros(now.daily_limit_usd)),
@@ -269,7 +269,7 @@ class Console:
             now.timezone,
             self.engines.credits,
             region="eu" if ".eu." in now.base_url else "na",
-            plan=self.setup.plan(),
+            plan=plan,
         )
 
     def run_worker(self) -> None:

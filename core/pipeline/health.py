@@ -179,10 +179,13 @@ class Watch:
 
     def look(self) -> EngineHealth:
         """The engine's health now; changes nothing."""
-        now = self._clock()
         with self._store.read() as tx:
-            known = health.find(tx, self.engine)
-            breaker = known.breaker if known else self._rebuilt(tx, now)
+            return self.seen(tx, health.find(tx, self.engine))
+
+    def seen(self, tx: Transaction, known: EngineHealth | None) -> EngineHealth:
+        """The same of its row, which was read already; None where it is missing."""
+        now = self._clock()
+        breaker = known.breaker if known else self._rebuilt(tx, now)
         hold = known.hold if known and known.hold and now < known.hold.until else None
         at = known.next_probe_at if known else None
         return EngineHealth(self.engine, as_of(breaker, now, self.policy), hold, at)
@@ -206,11 +209,6 @@ class Watch:
             case BreakerState.HALF_OPEN:
                 return max(0, min(at_most, self.policy.trials - known.breaker.granted))
         return 0
-
-    def newest_probe_s(self) -> float | None:
-        """How long the newest probe of the last day took, in seconds; None when none was answered."""
-        with self._store.read() as tx:
-            return health.newest_s(tx, self.engine, "probe", self._clock() - _HISTORY)
 
     def hold(self, hold: Hold) -> None:
         """Keep the engine from being used until then, for all processes."""

@@ -1,16 +1,20 @@
 """The breakers of all engines, one per name, made when first needed."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from core.clock import Clock
 from core.domain.documents import EngineName
 from core.domain.health import HealthPolicy
 from core.pipeline.health import Watch
-from core.store import Store
+from core.store import Store, health
+from core.store.health import EngineHealth
 
 __all__ = ["Watches"]
+
+_DAY = timedelta(days=1)
 
 
 class Watches:
@@ -42,6 +46,19 @@ class Watches:
                 if self._is_started:
                     self._made[name].start()
             return self._made[name]
+
+    def looks(
+        self, names: Collection[EngineName]
+    ) -> Mapping[EngineName, tuple[EngineHealth, float | None]]:
+        """The health of these engines now, and the seconds of each one's newest probe of a day, in one look."""
+        with self._store.read() as tx:
+            found = health.several(tx, names, self._clock() - _DAY)
+            nothing = (None, None)
+            return {
+                name: (self.of(name).seen(tx, known), probed_s)
+                for name in names
+                for known, probed_s in [found.get(name, nothing)]
+            }
 
     def trouble(self, name: EngineName) -> str:
         """Why an engine cannot be used now, in words; empty when it can."""

@@ -35,18 +35,13 @@ class EnginesView:
 
     def states(self) -> tuple[EngineState, ...]:
         """All engines in the order of their registration."""
-        return tuple(self.state(name) for name in self._engines.cards)
+        seen = self._watches.looks(self._engines.cards)
+        return tuple(self._state(name, *seen[name]) for name in self._engines.cards)
 
-    def state(self, name: EngineName) -> EngineState:
-        """One engine that is registered."""
+    def _state(self, name: EngineName, known: EngineHealth, probed_s: float | None) -> EngineState:
         watch = self._watches.of(name)
-        known = watch.look()
         return EngineState(
-            self._engines.cards[name],
-            known,
-            watch.words(known),
-            watch.policy.trials,
-            watch.newest_probe_s(),
+            self._engines.cards[name], known, watch.words(known), watch.policy.trials, probed_s
         )
 
     def others(self, document: Document) -> tuple[OtherEngine, ...]:

@@ -1,6 +1,6 @@
 """How LlamaParse does, for people: state, history, a look on demand, and a hold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -86,10 +86,10 @@ class Health:
         self._over[span] = {p.start: p for p in found if p.start + width + _LATE <= now}
         return found
 
-    def failures(self, *, limit: int = 8) -> tuple[Outcome, ...]:
-        """The newest calls of the last day that spoke against the engine, newest first."""
+    def failures(self, day: Iterable[Period], *, limit: int = 8) -> tuple[Outcome, ...]:
+        """The newest calls of ``Span.DAY`` that spoke against the engine, newest first."""
         # the periods tell where they are: among a day's good calls a few bad ones are long looked for
-        bad = [p for p in self.series(Span.DAY) if p.failed or p.slow]
+        bad = [p for p in day if p.failed or p.slow]
         _long, width = _SPANS[Span.DAY]
         found: list[Outcome] = []
         with self._store.read() as tx:

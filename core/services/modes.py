@@ -1,5 +1,7 @@
 """Which mode is in force, and switching it, for all processes at once."""
 
+from collections.abc import Sequence
+
 from core.clock import Clock
 from core.domain.jobs import Actor
 from core.domain.routing import Mode
@@ -23,13 +25,16 @@ class Modes:
     def current(self) -> Mode:
         """The mode in force."""
         with self._store.read() as tx:
-            changes = stored.modes(tx, limit=1)
-        return Mode(changes[0].mode) if changes else self._first
+            return self.after(stored.modes(tx, limit=1))
 
     def history(self) -> tuple[ModeChange, ...]:
         """The switches, newest first."""
         with self._store.read() as tx:
             return stored.modes(tx)
+
+    def after(self, history: Sequence[ModeChange]) -> Mode:
+        """The mode in force after these switches, newest first."""
+        return Mode(history[0].mode) if history else self._first
 
     def switch(self, mode: Mode, actor: Actor, reason: str) -> None:
         """Switch for all processes; jobs keep the plan they have.

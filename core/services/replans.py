@@ -89,8 +89,7 @@ class Replans:
 
         Raises ``PriceMissing``.
         """
-        price, policy = self._price(), self._policy()
-        troubles = {name: self._trouble(name) for name in (EngineName.LLAMAPARSE, EngineName.LOCAL)}
+        price = self._price()
         with self._store.read() as tx:
             # what is parsed again keeps the engine that a person chose
             waiting = [
@@ -98,8 +97,12 @@ class Replans:
                 for job in jobs.unfinished(tx, _WAITING)
                 if job.mode is not mode and not job.result_blob
             ]
+            if not waiting:
+                return Replan(mode, (), {}, price)
             tried = jobs.attempts_of(tx, [job.id for job in waiting])
             known = documents.several(tx, (job.document_sha256 for job in waiting))
+        policy = self._policy()
+        troubles = {name: self._trouble(name) for name in (EngineName.LLAMAPARSE, EngineName.LOCAL)}
         possible = []
         for job in waiting:
             document = known.get(job.document_sha256)

@@ -120,13 +120,19 @@ class Setup:
 
     def in_force(self) -> Settings:
         """The settings with what is stored on top. A stored value that no longer fits is ignored."""
+        return self.with_plan()[0]
+
+    def with_plan(self) -> tuple[Settings, str]:
+        """The settings in force and the vendor's plan that prices go by (``*`` when none was set), in one look."""
         with self._store.read() as tx:
-            values = {n: s.value for n, s in stored.all_settings(tx).items() if n in EDITABLE}
+            found = stored.all_settings(tx)
+        values = {n: s.value for n, s in found.items() if n in EDITABLE}
         checked = {}
         for name, value in values.items():
             with suppress(SettingsError):
                 checked[name] = Settings.checked(name, value)
-        return self._settings.model_copy(update=checked) if checked else self._settings
+        now = self._settings.model_copy(update=checked) if checked else self._settings
+        return now, found["plan"].value if "plan" in found else ANY
 
     def editable(self) -> tuple[Editable, ...]:
         """Each setting that can be changed from the console, as it stands."""
@@ -149,12 +155,6 @@ class Setup:
         """What was stored from the console and taken back, newest first."""
         with self._store.read() as tx:
             return stored.changes(tx)
-
-    def plan(self) -> str:
-        """The vendor's plan that was set for prices and the statement; ``*`` when none was."""
-        with self._store.read() as tx:
-            setting = stored.all_settings(tx).get("plan")
-        return setting.value if setting is not None else ANY
 
     def overrides(self) -> tuple[Override, ...]:
         """Every variable that is set but does not count, by what and by whom."""

@@ -1,6 +1,6 @@
 """How engines do: one row per engine, what their calls came to, and every change on record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -22,11 +22,11 @@ __all__ = [
     "find",
     "hasten_probe",
     "lock",
-    "newest_s",
     "outcomes",
     "record",
     "save",
     "set_hold",
+    "several",
     "tidy",
 ]
 
@@ -57,6 +57,26 @@ def find(tx: Transaction, engine: str) -> EngineHealth | None:
     """What is known of an engine; None when nobody asked about it yet, or the row is lost."""
     row = tx.get(HealthRow, engine)
     return None if row is None else _health(row)
+
+
+def several(
+    tx: Transaction, engines: Iterable[str], since: datetime
+) -> Mapping[str, tuple[EngineHealth, float | None]]:
+    """What is known of each of these, and how many seconds its newest probe since then took, if answered."""
+    probed_s = (
+        select(OutcomeRow.seconds)
+        .where(
+            OutcomeRow.engine == HealthRow.engine,
+            OutcomeRow.operation == "probe",
+            col(OutcomeRow.signal).in_([Signal.OK, Signal.SLOW]),
+            col(OutcomeRow.at) >= since,
+        )
+        .order_by(col(OutcomeRow.at).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(HealthRow, probed_s).where(col(HealthRow.engine).in_(list(engines)))
+    return {row.engine: (_health(row), seconds) for row, seconds in tx.execute(query)}
 
 
 def lock(tx: Transaction, engine: str, rebuilt: Breaker) -> EngineHealth:
@@ -137,22 +157,6 @@ def outcomes(
     )
     found = [Outcome(r.at, r.operation, Signal(r.signal), r.seconds) for r in tx.exec(query)]
     return tuple(reversed(found))
-
-
-def newest_s(tx: Transaction, engine: str, operation: str, since: datetime) -> float | None:
-    """How many seconds the newest answered call of this kind took; None without one since then."""
-    query = (
-        select(OutcomeRow.seconds)
-        .where(
-            OutcomeRow.engine == engine,
-            OutcomeRow.operation == operation,
-            col(OutcomeRow.signal).in_([Signal.OK, Signal.SLOW]),
-            col(OutcomeRow.at) >= since,
-        )
-        .order_by(col(OutcomeRow.at).desc())
-        .limit(1)
-    )
-    return tx.exec(query).first()
 
 
 def tidy(tx: Transaction, before: datetime) -> int:

@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 
 from core.domain.health import Breaker, BreakerState, OpenReason
 from core.services.engines import EngineState
+from core.store.health import HealthChange
 from dashboard.wording import BREAKER_SIGNS, ON_HOLD, Sign, duration
 
-__all__ = ["next_probe", "sentences", "sign"]
+__all__ = ["change", "next_probe", "sentences", "sign"]
 
 
 def sign(state: EngineState) -> Sign:
@@ -26,6 +27,14 @@ def sentences(state: EngineState, now: datetime) -> list[str]:
         case BreakerState.HALF_OPEN:
             return [state.trouble, _on_trial(known.breaker, state.trials)]
     return ["Nothing speaks against it."]
+
+
+def change(record: HealthChange) -> str:
+    """``healthy → not used``: the words of the badges, for whoever never heard of breakers."""
+    return " → ".join(_WORDS.get(state, state) for state in (record.before, record.after))
+
+
+_WORDS = {state.value: known.word for state, known in BREAKER_SIGNS.items()}
 
 
 def next_probe(state: EngineState, now: datetime) -> str:

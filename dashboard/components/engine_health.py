@@ -1,11 +1,13 @@
 """An engine's health: state in words, a strip of availability, latency, failures, and a hold."""
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import pandas as pd
 import streamlit as st
 
 from core.console import Console
+from core.domain.availability import Period
 from core.domain.documents import EngineName
 from core.domain.health import Outcome, Signal
 from core.domain.jobs import Actor
@@ -17,7 +19,7 @@ from dashboard.components.columns import right
 from dashboard.components.reasons import Answer
 from dashboard.wording import duration, money, plain
 
-__all__ = ["show", "show_cost", "show_record"]
+__all__ = ["show", "show_cost"]
 
 _HOLDS = {
     "15 minutes": timedelta(minutes=15),
@@ -34,8 +36,8 @@ _WORDS = {
 }
 
 
-def show(console: Console, actor: Actor) -> None:
-    """LlamaParse as far as it is known: state, availability, latency."""
+def show(console: Console, states: Iterable[EngineState], actor: Actor) -> None:
+    """LlamaParse as far as it is known: state, availability, latency, its last failures and changes."""
     st.subheader("LlamaParse", anchor=False)
     if console.settings.api_key is None:
         st.info(
@@ -44,11 +46,12 @@ def show(console: Console, actor: Actor) -> None:
             icon=":material/key:",
         )
         return
-    _state(console, console.engines_view.state(EngineName.LLAMAPARSE), actor)
+    _state(console, next(s for s in states if s.card.name is EngineName.LLAMAPARSE), actor)
     day = console.health.series(Span.DAY)
     st.plotly_chart(health_charts.availability(day), key="strip", config={"displayModeBar": False})
     st.caption(health_charts.summary(day))
     _latency(console)
+    _record(console, day)
 
 
 def _state(console: Console, state: EngineState, actor: Actor) -> None:
@@ -71,7 +74,7 @@ def _sentence(console: Console, state: EngineState) -> str:
         parts.append(probe)
     if waiting:
         parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} because of it.")
-    provisional = console.jobs.find(JobFilter(is_provisional=True), limit=1).total
+    provisional = sum(console.jobs.counts(JobFilter(is_provisional=True)).values())
     if provisional:
         parts.append(
             f"{provisional:,} {'job has' if provisional == 1 else 'jobs have'} stand-ins for it."
@@ -118,7 +121,7 @@ def show_cost(console: Console) -> None:
     if console.settings.api_key is None:
         return
     cost = console.outage_costs.lately()
-    st.markdown(f"**What its failures cost**, last {cost.days} days")
+    st.markdown(f"**What LlamaParse's failures cost**, last {cost.days} days")
     with st.container(horizontal=True, key="health-cost"):
         st.metric(
             "Billed, no result",
@@ -144,11 +147,9 @@ def show_cost(console: Console) -> None:
         )
 
 
-def show_record(console: Console) -> None:
+def _record(console: Console, day: Sequence[Period]) -> None:
     """Its last failures and every change."""
-    if console.settings.api_key is None:
-        return
-    failures, changes = console.health.failures(), console.health.changes()
+    failures, changes = console.health.failures(day), console.health.changes()
     with st.expander(f"Last failures ({len(failures)})", key="failures"):
         if failures:
             st.dataframe(
@@ -160,7 +161,7 @@ def show_record(console: Console) -> None:
             st.caption("No call failed in the last 24 hours.")
     with st.expander(f"Changes ({len(changes)})", key="changes"):
         for change in changes:
-            words = f"{change.before} → {change.after}".replace("_", " ")
+            words = breaker_words.change(change)
             st.caption(
                 plain(f"{times.exact(change.at)} · {words} · {change.reason} · {change.actor}")
             )

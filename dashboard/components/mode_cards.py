@@ -1,5 +1,7 @@
 """REAL, HYBRID and MOCK as cards: what each means now, and switching with a reason."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.console import Console
@@ -8,6 +10,7 @@ from core.domain.route_policy import HybridPolicy
 from core.domain.routing import Mode
 from core.services.health import Reach, Span
 from core.services.replans import Replan
+from core.store.settings import ModeChange
 from dashboard.boundary import explained
 from dashboard.components import times
 from dashboard.wording import MODE_SIGNS, money, plain
@@ -19,15 +22,15 @@ _SHOWN, _CHANGE = "switch-shown", "switch-change"
 _KEEP, _AGAIN = "keep", "again"
 
 
-def show(console: Console, actor: Actor) -> None:
-    """Three cards; the active one is marked, the others can be switched to."""
-    current = console.modes.current()
+def show(console: Console, actor: Actor, current: Mode, switches: Sequence[ModeChange]) -> None:
+    """Three cards; the one in force is marked, the others can be switched to. The newest switches."""
+    trouble = console.health.trouble()
     with st.container(horizontal=True, key="figures"):
         for mode in (Mode.REAL, Mode.HYBRID, Mode.MOCK):
-            _card(console, mode, is_current=mode is current)
+            _card(console, mode, trouble, is_current=mode is current)
     if (chosen := st.session_state.get(_OPEN)) is not None:
         _switch(console, Mode(chosen), actor)
-    for change in console.modes.history()[:3]:
+    for change in switches[:3]:
         st.caption(
             plain(
                 f"{times.short(change.at)} · {change.mode.upper()} · {change.actor} · {change.reason}"
@@ -35,14 +38,14 @@ def show(console: Console, actor: Actor) -> None:
         )
 
 
-def _card(console: Console, mode: Mode, *, is_current: bool) -> None:
+def _card(console: Console, mode: Mode, trouble: str, *, is_current: bool) -> None:
     sign = MODE_SIGNS[mode]
     with st.container(border=True, key=f"card-{mode}", height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(sign.word, icon=sign.icon, color=sign.color)
             if is_current:
                 st.markdown("**in force**")
-        st.markdown(plain(_meaning(console, mode)))
+        st.markdown(plain(_meaning(console, mode, trouble)))
         lacks_key = mode is Mode.REAL and console.settings.api_key is None
         if not is_current:
             st.button(
@@ -65,14 +68,13 @@ def _close() -> None:
         st.session_state.pop(key, None)
 
 
-def _meaning(console: Console, mode: Mode) -> str:
+def _meaning(console: Console, mode: Mode, trouble: str) -> str:
     """What the mode does with a document that comes in now."""
     if mode is Mode.MOCK:
         return "Simulated: the look-alike answers, nothing is spent."
     has_key = console.settings.api_key is not None
     if not has_key and mode is Mode.REAL:
         return "LlamaParse or nothing. It needs a key: LLAMAPARSE_API_KEY."
-    trouble = console.health.trouble()
     if mode is Mode.REAL:
         return f"LlamaParse or nothing. {trouble} Jobs wait." if trouble else _healthy(console)
     policy = console.routes.policy()

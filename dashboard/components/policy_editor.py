@@ -1,5 +1,7 @@
 """The rules of HYBRID, with what they would do to a recent document beside them."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.console import Console
@@ -9,6 +11,7 @@ from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy, Where
 from core.domain.routing import Mode
 from core.services.routes import Preview
+from core.store.policies import PolicyChange
 from dashboard.components import times
 from dashboard.wording import engine_name, money, plain, tier_name
 
@@ -33,7 +36,8 @@ _NEVER_HERE = {PageClass.SCAN, PageClass.GARBLED}
 def show(console: Console, actor: Actor) -> None:
     """Edit, see what it would do, store with a reason."""
     st.subheader("Rules of HYBRID", anchor=False)
-    now = console.routes.policy()
+    changes = console.routes.history()
+    now = changes[0].policy if changes else RoutePolicy()
     left, right = st.columns([3, 2])
     with left:
         edited = _edited(now, [card.name for card in console.engines.others()])
@@ -43,7 +47,7 @@ def show(console: Console, actor: Actor) -> None:
             _save(console, edited, actor)
         else:
             st.caption("These rules are in force.")
-        _history(console)
+        _history(changes)
 
 
 def _edited(now: RoutePolicy, others: list[EngineName]) -> RoutePolicy:
@@ -154,8 +158,8 @@ def _save(console: Console, edited: RoutePolicy, actor: Actor) -> None:
             st.rerun()
 
 
-def _history(console: Console) -> None:
-    for change in console.routes.history()[:3]:
+def _history(changes: Sequence[PolicyChange]) -> None:
+    for change in changes[:3]:
         st.caption(
             plain(
                 f"{times.short(change.at)} · {change.policy.hybrid} · {change.actor} · {change.reason}"

@@ -14,15 +14,21 @@ from dashboard.components import (
 from dashboard.runtime import actor, get_console
 
 console = get_console()
-header.show("Modes and health", console.modes.current())
-mode_cards.show(console, actor())
+switches = console.modes.history()
+current = console.modes.after(switches)
+header.show("Modes and health", current)
+mode_cards.show(console, actor(), current, switches)
+price = console.routes.price()
 
 
 @st.fragment(run_every=5)
 def live() -> None:
-    """The part that moves by itself."""
+    """The part that moves by itself; every engine is looked at once."""
     with explained():
-        engine_health.show(console, actor())
+        states = console.engines_view.states()
+        engine_health.show(console, states, actor())
+        st.subheader("Engines", anchor=False)
+        engine_cards.show(states, price, console.clock())
 
 
 @st.fragment(run_every=60)
@@ -32,17 +38,7 @@ def cost() -> None:
         engine_health.show_cost(console)
 
 
-@st.fragment(run_every=5)
-def engines() -> None:
-    """The record and how each engine does move by themselves too."""
-    with explained():
-        engine_health.show_record(console)
-        st.subheader("Engines", anchor=False)
-        engine_cards.show(console.engines_view.states(), console.routes.price(), console.clock())
-
-
 live()
 cost()
-engines()
 facts.show(console.setup.formats())
 policy_editor.show(console, actor())

@@ -1,9 +1,12 @@
 """Modes and health: what each mode means now, switching it, holding LlamaParse, editing the rules."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,7 @@ from core.store import health
 from dashboard.components import health_charts
 from tests.engines.toy import Toy, toy_card
 from tests.factories import ALICE
+from tests.store.work import statements_of
 from tests.vendor import Switches, a_vendor, pages_that
 
 APP = str(Path(dashboard.runtime.__file__).with_name("app.py"))
@@ -105,6 +109,11 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     console.watch.write_now()
     app = open_modes(console)
     assert "refused the key" in _text(app)
+    # the record speaks as the badges do, and not of breakers
+    assert "healthy → not used" in _text(app)
+    assert not re.search(
+        r"\bclosed|\bopen\b|half.open|breaker", _text(app).replace("system:breaker", "")
+    )
     app.button(key="switch-hybrid").click().run()
     assert "1 job waits" in _text(app)
     again = app.radio(key="switch-plan").options[1]
@@ -169,8 +178,10 @@ def test_llamaparse_is_held_and_released_from_the_screen(
     assert "key rotation" in console.health.trouble()
     app = open_modes(console)
     assert "key rotation" in _text(app)
+    assert "healthy → on hold until" in _text(app)
     app.button(key="release").click().run()
     assert console.health.trouble() == ""
+    assert "on hold → healthy" in _text(app)
     assert len(console.health.changes()) == 2
 
 
@@ -242,9 +253,9 @@ def test_the_last_failures_of_a_day_are_found_where_they_are(
             for n in range(1435)
         ]
         health.add_outcomes(tx, "llamaparse", calls)
-    found = [one.signal for one in seen.failures()]
+    found = [one.signal for one in seen.failures(seen.series(Span.DAY))]
     assert found == [Signal.SLOW, Signal.FAILED, Signal.KEY, Signal.QUOTA]
-    assert [one.signal for one in seen.failures(limit=3)] == found[:3]
+    assert [one.signal for one in seen.failures(seen.series(Span.DAY), limit=3)] == found[:3]
 
 
 @pytest.mark.parametrize(
@@ -299,3 +310,37 @@ def test_an_added_engine_is_shown_and_can_be_chosen(
     next(b for b in app.button if b.label == "Put these rules in force").click().run()
     assert console.routes.policy().table[PageClass.PLAIN] == "toy"
     assert app.selectbox(key="policy-plain").value == "toy"
+
+
+def _itself(engine: Toy, _mode: Mode) -> Toy:
+    return engine
+
+
+_TICK = """
+from dashboard.components import engine_cards, engine_health
+from dashboard.runtime import actor, get_console
+
+console = get_console()
+states = console.engines_view.states()
+engine_health.show(console, states, actor())
+"""
+
+
+def test_an_open_screen_asks_the_database_for_little(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
+) -> None:
+    """A look and each tick of five seconds cost so many statements, however many engines there are."""
+    console = make_console(api_key="llx-k", mode="hybrid")
+    for number in range(3):
+        toy = Toy()
+        toy.name = EngineName(f"toy{number}")
+        console.engines.add(replace(toy_card(toy), name=toy.name), partial(_itself, toy))
+    for name in console.engines.cards:
+        console.watches.of(name).heard("probe", "ok", 0.1)
+        console.watches.of(name).write_now()
+    app = open_modes(console)
+    assert len(statements_of(console.store, app.run)) == 24
+    tick = AppTest.from_string(_TICK, default_timeout=30)
+    # breaker and probe of all engines; minutes and hours of calls; what waits, what stands in; changes
+    assert len(statements_of(console.store, tick.run)) == 6
+    assert "Nothing speaks against it" in _text(tick)

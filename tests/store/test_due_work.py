@@ -67,7 +67,7 @@ LOOKS: dict[str, tuple[Look, set[str]]] = {
         {"ix_outcome_engine_at"},
     ),
     "the newest probe": (
-        lambda tx: health.newest_s(tx, "llamaparse", "probe", NOW),
+        lambda tx: health.several(tx, ["llamaparse", "local"], NOW),
         {"ix_outcome_engine_at"},
     ),
 }

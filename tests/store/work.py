@@ -39,22 +39,23 @@ def work_of(store: Store, ask: Callable[[], object]) -> int:
     return count
 
 
+def statements_of(store: Store, ask: Callable[[], object]) -> list[str]:
+    """What ``ask`` asks the database, statement by statement."""
+    found: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            found.append(statement)
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(store._engine, "before_cursor_execute", note)
+    return found
+
+
 def _rows(node: dict[str, Any]) -> int:
     read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
     own = int(read * node["Actual Loops"]) if "Scan" in node["Node Type"] else 0
     return own + sum(_rows(child) for child in node.get("Plans", ()))
-
-
-def statements_of(store: Store, ask: Callable[[], object]) -> list[str]:
-    """All statements that ``ask`` sends to the database, in order."""
-    sent: list[str] = []
-
-    def watch(_: Any, __: Any, statement: str, *___: Any) -> None:
-        sent.append(statement)
-
-    event.listen(store._engine, "before_cursor_execute", watch)
-    try:
-        ask()
-    finally:
-        event.remove(store._engine, "before_cursor_execute", watch)
-    return sent
