@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlmodel import select
@@ -12,14 +13,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.console import Console
-from core.domain.jobs import JobStatus
+from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.serving import Served
 from core.simulator import SimulatorConfig
 from core.store.tables import PaceRow
 from tests.factories import ALICE, finished, submitted, wait_until
-from tests.pipeline.vendor import Vendor
+from tests.pipeline.vendor import Vendor, World, tell
 
 
 def _refusing(status: int) -> Starlette:
@@ -143,3 +144,20 @@ def test_in_mock_nobody_waits_for_a_turn(make_console: Callable[..., Console]) -
     view = finished(console, submitted(console, files).id)
     assert {job.status for job in view.jobs} == {JobStatus.COMPLETE}
     assert _turns(console) == 0
+
+
+def test_a_state_that_nobody_knows_is_waited_out(make_console: Callable[..., Console]) -> None:
+    """What a newer service calls its job meanwhile ends nothing: it is asked again until an end is known."""
+
+    async def story(world: World) -> None:
+        world.vendor.end_as = [("THROTTLED", "")]
+        await world.look()
+        await world.watch(timedelta(minutes=5))
+        assert world.attempts[0].status is AttemptStatus.RUNNING
+        assert world.job.reason == ""
+        world.vendor.jobs[0]["status"] = "COMPLETED"
+        await world.to_the_end()
+        assert world.job.status is JobStatus.COMPLETE
+        assert len(world.vendor.requests) == 1
+
+    tell(make_console, Vendor(), story)
