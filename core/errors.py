@@ -162,7 +162,17 @@ _RETRYABLE = frozenset(
         UpstreamKind.MALFORMED,
     }
 )
-_AGAINST_HEALTH = _RETRYABLE | {UpstreamKind.UNAUTHORIZED, UpstreamKind.QUOTA}
+_AGAINST_HEALTH = frozenset(
+    {
+        UpstreamKind.CONNECTION,
+        UpstreamKind.TIMEOUT,
+        UpstreamKind.SERVER,
+        UpstreamKind.MALFORMED,
+        UpstreamKind.UNAUTHORIZED,
+        UpstreamKind.QUOTA,
+        UpstreamKind.SIMULATOR,
+    }
+)
 
 
 class UpstreamError(ConsoleError):

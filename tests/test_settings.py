@@ -69,6 +69,12 @@ def test_secrets_never_show(secret: str) -> None:
     assert f"whsec{secret}" not in repr(loaded)
 
 
+def test_what_is_not_set_is_careful_with_the_service() -> None:
+    """Without a word of the operator: 60 calls a minute, 30 s a call, three further tries."""
+    loaded = Settings.load()
+    assert (loaded.requests_per_minute, loaded.timeout_s, loaded.max_retries) == (60, 30, 3)
+
+
 def test_what_is_stored_wins_until_it_is_taken_back(
     make_console: Callable[..., Console], database_url: str
 ) -> None:

@@ -1,10 +1,15 @@
 """A job's own deadline: it passes while the vendor is heard, and pauses while it is not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
+from core.clock import utc_now
 from core.console import Console
-from core.domain.jobs import AttemptStatus, JobStatus
+from core.domain.documents import EngineName
+from core.domain.jobs import Attempt, AttemptStatus, JobStatus
+from core.domain.money import Tier
+from core.pipeline.driving import timing
 from tests.pipeline.vendor import Vendor, World, tell
 
 
@@ -48,6 +53,37 @@ def test_the_deadline_pauses_while_parsedeck_is_not_running(
         assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
 
     tell(make_console, Vendor(), story)
+
+
+def test_polls_grow_rare(make_console: Callable[..., Console]) -> None:
+    """A job that takes its time is asked about ever more rarely, in the end once in 30 s."""
+
+    async def story(world: World) -> None:
+        waits = [await world.look()]
+        while len(waits) < 34:
+            waits.append(await world.look(after=timedelta(seconds=waits[-1] or 0)))
+        assert waits == [1, *range(1, 31), 30, 30, 30]
+        assert _stands(world) == [(AttemptStatus.RUNNING, "PENDING")]
+
+    tell(make_console, Vendor(), story)
+
+
+def test_with_a_webhook_under_way_the_first_look_is_late() -> None:
+    """Where an event will tell, looks are only the backstop: from 8 s to one in a minute."""
+    attempt = Attempt(
+        id="att-1",
+        job_id="job-1",
+        generation=1,
+        number=1,
+        engine=EngineName.LLAMAPARSE,
+        tier=Tier.AGENTIC,
+        target_pages="",
+        status=AttemptStatus.RUNNING,
+        created_at=utc_now(),
+    )
+    waits = [timing.next_poll(replace(attempt, polls=n), webhook=True) for n in range(20)]
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (8, 60)
 
 
 def test_a_stuck_job_is_cancelled_and_then_tried_once_more_by_rule(

@@ -2,20 +2,25 @@
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from sqlmodel import select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from core.console import Console
-from core.domain.jobs import JobStatus
+from core.domain.jobs import AttemptStatus, JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.serving import Served
 from core.simulator import SimulatorConfig
+from core.store.tables import PaceRow
 from tests.factories import ALICE, finished, submitted, wait_until
+from tests.pipeline.vendor import Vendor, World, tell
 
 
 def _refusing(status: int) -> Starlette:
@@ -97,3 +102,62 @@ def test_a_pace_stored_at_one_console_holds_in_the_worker_of_another(
         wait_until(
             lambda: any("Waits for its turn" in console.jobs.view(i).job.reason for i in ids)
         )
+
+
+def _turns(console: Console) -> int:
+    """How many turns were taken, while there is room for more in the minute."""
+    with console.store.read() as tx:
+        return sum(len(row.turns) for row in tx.exec(select(PaceRow)))
+
+
+def test_every_call_takes_its_turn(make_console: Callable[..., Console]) -> None:
+    """Versions, uploads, polls and probes are counted, each once: the service is asked as often as turns were taken."""
+    vendor = Vendor(end_as=[("COMPLETED", ""), ("PENDING", "")])
+    asked: list[str] = []
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            asked.append(scope["path"])
+        await app(scope, receive, send)
+
+    app = vendor.app
+    with Served(counted) as service:
+        console = make_console(
+            worker=True, api_key="llx-key", base_url=service.url, requests_per_minute=900
+        )
+        uploads = [
+            console.submissions.preflight(n, io.BytesIO(n.encode())) for n in ("a.txt", "b.txt")
+        ]
+        quote = console.submissions.quote(uploads, Tier.AGENTIC, Mode.REAL, parse_again=True)
+        console.submissions.submit(quote, ALICE, "press")
+        wait_until(lambda: sum("/pjb-2" in path for path in asked) >= 2)
+        assert "/api/v2/parse/versions" in asked
+        assert asked.count("/api/v2/parse/upload") == 2
+        wait_until(lambda: _turns(console) == len(asked))
+        console.close()
+
+
+def test_in_mock_nobody_waits_for_a_turn(make_console: Callable[..., Console]) -> None:
+    """The simulator is asked at once, however few calls the service may get."""
+    console = make_console(worker=True, requests_per_minute=1)
+    files = {f"{n}.txt": f"{n}".encode() for n in range(3)}
+    view = finished(console, submitted(console, files).id)
+    assert {job.status for job in view.jobs} == {JobStatus.COMPLETE}
+    assert _turns(console) == 0
+
+
+def test_a_state_that_nobody_knows_is_waited_out(make_console: Callable[..., Console]) -> None:
+    """What a newer service calls its job meanwhile ends nothing: it is asked again until an end is known."""
+
+    async def story(world: World) -> None:
+        world.vendor.end_as = [("THROTTLED", "")]
+        await world.look()
+        await world.watch(timedelta(minutes=5))
+        assert world.attempts[0].status is AttemptStatus.RUNNING
+        assert world.job.reason == ""
+        world.vendor.jobs[0]["status"] = "COMPLETED"
+        await world.to_the_end()
+        assert world.job.status is JobStatus.COMPLETE
+        assert len(world.vendor.requests) == 1
+
+    tell(make_console, Vendor(), story)

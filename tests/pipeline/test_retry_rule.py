@@ -36,7 +36,7 @@ def test_a_failure_is_tried_again_as_often_as_its_line_in_the_table_says(
         assert intents == [a.id for a in world.attempts]
         assert world.job.status is JobStatus.FAILED_PARSE
         assert failure.what in world.job.reason
-        assert world.job.next_step == failure.next_step
+        assert world.job.next_step == failure.advice
 
     tell(make_console, Vendor(), story)
 

@@ -70,6 +70,19 @@ def test_the_default_format_is_json_inside_a_string(simulate: Simulate, mailbox:
     assert verify(*with_signature[0], [SECRET]) is SECRET
 
 
+def test_a_result_from_the_cache_is_announced_too(simulate: Simulate, mailbox: Mailbox) -> None:
+    """The same bytes and options again cost nothing, and whoever waits for an event still gets one."""
+    url = simulate(events=("parse.success",))
+    entry = {"webhook_url": f"{mailbox.url}/hook", "webhook_output_format": "json"}
+    first = _submit(url, entry)
+    mailbox.wait_for(1)
+    again = _submit(url, entry)
+    told = [json.loads(body)["data"]["id"] for _headers, body in mailbox.wait_for(2)]
+    assert told == [first, again]
+    jobs = httpx.get(f"{url}/__simulator/ledger").json()["jobs"]
+    assert [job["is_cached"] for job in jobs] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("content", "last"), [(b"one", "parse.success"), (b"refuse:broken", "parse.error")]
 )

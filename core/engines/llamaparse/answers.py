@@ -31,7 +31,7 @@ def engine_job_of(job: WireJob) -> EngineJob:
         said,
         error_code=failure.code,
         error_message=f"{failure.what}{vendor}",
-        next_step=failure.next_step,
+        next_step=failure.advice,
         retries=failure.retries,
     )
 

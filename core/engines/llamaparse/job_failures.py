@@ -1,11 +1,14 @@
-"""What a failed job's code means, whether a new job can help, how often, and what that costs."""
+"""What a failed job's code means, whether a new job can help, how often, and what that costs.
+
+None of them counts against the health of the route: a document can fail in any of these ways while the
+service is well. What its calls come to does.
+"""
 
 import re
 from dataclasses import dataclass, replace
 
 __all__ = ["JOB_FAILURES", "JobFailure", "job_failure"]
 
-_NO_RETRY = "Nothing more: a new job would fail the same way, so none is made by itself."
 _PER_RETRY = (
     "Each retry is a new job at the full price of its pages; what the failed one cost is what its"
     " usage says, often nothing."
@@ -16,21 +19,19 @@ _PER_RETRY = (
 class JobFailure:
     """What a failure code means, and how many new jobs for the same pages are worth their price.
 
-    ``retries`` is how many the rule makes by itself; ``counts_against_health`` whether it says
-    something about the service rather than about the document.
+    ``retries`` is how many the rule makes by itself. ``costs`` is empty where a new job fails the same way.
     """
 
     code: str
     what: str
     next_step: str
     retries: int = 0
-    counts_against_health: bool = False
-    costs: str = _NO_RETRY
+    costs: str = ""
 
     @property
-    def retryable(self) -> bool:
-        """Whether a new job for the same pages can help."""
-        return self.retries > 0
+    def advice(self) -> str:
+        """What to do, and where that is to try again, what it costs."""
+        return f"{self.next_step} {self.costs}".strip()
 
 
 # Fact sheet 4.2 and 6. Whether a failed job is billed is not documented: its usage decides.
@@ -75,7 +76,6 @@ JOB_FAILURES: tuple[JobFailure, ...] = (
         "The job waited too long in LlamaParse's queue.",
         "Retry it later: the service is behind.",
         retries=2,
-        counts_against_health=True,
         costs="Each retry is a new job at the full price; one that never began should cost nothing.",
     ),
     JobFailure(
@@ -90,7 +90,6 @@ JOB_FAILURES: tuple[JobFailure, ...] = (
         "LlamaParse failed while processing the document.",
         "Retry it; a later try often succeeds.",
         retries=2,
-        counts_against_health=True,
         costs=_PER_RETRY,
     ),
 )

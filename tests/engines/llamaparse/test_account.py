@@ -1,12 +1,13 @@
 """What the service says of the account: versions, usage, organizations."""
 
+import asyncio
 from decimal import Decimal
 
 import httpx2 as httpx
 import pytest
 
 from core.domain.money import Tier
-from core.engines.llamaparse import LlamaParseEngine
+from core.engines.llamaparse import LlamaParseEngine, client
 from tests.engines.llamaparse.talk import SINCE, run_engine
 
 
@@ -25,6 +26,21 @@ def test_latest_is_resolved_and_remembered() -> None:
 
     assert run_engine(use, handle) == [None, "2026-10-16", "2026-10-16", "latest"]
     assert asked == ["/api/v2/parse/versions"]
+
+
+def test_what_latest_means_is_asked_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that came out meanwhile is ordered without a restart: what was asked an hour ago is forgotten."""
+    lasts_s = client._VERSIONS_LAST_S
+    monkeypatch.setattr(client, "_VERSIONS_LAST_S", 0.0)
+
+    async def use(engine: LlamaParseEngine) -> str | None:
+        await engine.ask_version(Tier.AGENTIC)
+        await asyncio.sleep(0.01)
+        return engine.known_version(Tier.AGENTIC)
+
+    answer = httpx.Response(200, json={"latest": {"agentic": "2026-10-16"}})
+    assert run_engine(use, lambda _request: answer) is None
+    assert lasts_s == 3600
 
 
 def test_usage_records_are_read_to_their_end() -> None:

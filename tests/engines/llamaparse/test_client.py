@@ -5,6 +5,7 @@ import asyncio
 import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from core.engines.llamaparse import LlamaParseEngine
 from core.engines.protocol import EngineStatus
@@ -50,6 +51,64 @@ def test_safe_calls_are_repeated_and_then_given_up() -> None:
     with pytest.raises(UpstreamError):
         run_engine(lambda engine: engine.status("pjb-1"), down)
     assert len(calls) == 4
+
+
+def _fails(answer: int | type[httpx.TransportError], calls: list[str]) -> Handler:
+    def handle(request: httpx.Request) -> httpx.Response:
+        calls.append(request.url.path)
+        if isinstance(answer, int):
+            return httpx.Response(answer)
+        raise answer("broken", request=request)
+
+    return handle
+
+
+_HELPS: list[int | type[httpx.TransportError]] = [408, 429, 500, 502, 503, 504]
+_HELPS += [httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadTimeout, httpx.ReadError]
+_HELPS += [httpx.RemoteProtocolError]
+
+
+@pytest.mark.parametrize("answer", _HELPS)
+def test_what_can_pass_is_tried_three_times_more(
+    answer: int | type[httpx.TransportError],
+) -> None:
+    """Lost connections, timeouts, 408, 429 and 5xx of a safe call are repeated three times unless set otherwise."""
+    calls: list[str] = []
+    with pytest.raises(UpstreamError):
+        run_engine(lambda engine: engine.status("pjb-1"), _fails(answer, calls))
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 413, 422])
+def test_what_stays_refused_is_asked_once(status: int) -> None:
+    """Whatever asking again cannot change is not asked again."""
+    calls: list[str] = []
+    with pytest.raises(UpstreamError):
+        run_engine(lambda engine: engine.status("pjb-1"), _fails(status, calls))
+    assert len(calls) == 1
+
+
+def test_waits_between_tries_double_and_differ() -> None:
+    """Each wait is twice the one before, plus a share by chance, so that not all clients come back at once."""
+    waits: list[list[float]] = []
+
+    def note(details: RetryDetails) -> None:
+        waits[-1].append(details.wait_for)
+
+    set_on_retry_hooks([note])
+    try:
+        for _ in range(5):
+            waits.append([])
+            with pytest.raises(UpstreamError):
+                run_engine(lambda engine: engine.status("pjb-1"), _fails(503, []))
+    finally:
+        set_on_retry_hooks(None)
+    pause_s = 0.001  # of these engines
+    for tried in waits:
+        assert len(tried) == 3
+        for number, wait in enumerate(tried):
+            assert 0 <= wait - pause_s * 2**number <= pause_s
+    assert len({tried[0] for tried in waits}) > 1
 
 
 def test_what_cannot_help_is_not_repeated() -> None:

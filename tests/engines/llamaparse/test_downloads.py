@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -351,6 +352,31 @@ def test_a_stream_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UpstreamError, match="gone"):
         asyncio.run(blobs.put_stream(half()))
     assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+
+
+class _Large(httpx.AsyncByteStream):
+    """64 MB that never exist at once."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for number in range(1024):
+            yield bytes([number % 256]) * 65_536
+
+
+def test_a_download_is_streamed(tmp_path: Path) -> None:
+    """A large output goes from the socket to the blob store in chunks; memory stays flat."""
+    size = 64 * 1024 * 1024
+    blobs = Blobs.open(None, tmp_path)
+    world = _World(size_bytes=size, answers=[httpx.Response(200, stream=_Large())])
+    tracemalloc.start()
+    try:
+        sha256 = world.run(lambda e: e.download("pjb-1", Expand.XLSX_LINK, blobs.put_stream))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sha256 is not None
+    with blobs.as_file(sha256) as path:
+        assert path.stat().st_size == size
+    assert peak < 8 * 1024 * 1024
 
 
 class _Endless(httpx.AsyncByteStream):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.domain.health import HealthPolicy, signal_of
 from core.engines.llamaparse.failures import from_exception, from_response, malformed
 from core.engines.llamaparse.job_failures import JOB_FAILURES, job_failure
 from core.errors import UpstreamError, UpstreamKind
@@ -230,6 +231,36 @@ def test_an_untrusted_certificate_is_named() -> None:
     assert "certificate" in error.what
 
 
+# fact sheet 4.2 and 6: the codes that are known, and how many new jobs each is worth by rule
+_CODES = {
+    "UNSUPPORTED_FILE_TYPE": 0,
+    "PDF_IS_PROTECTED": 0,
+    "PDF_IS_BROKEN": 0,
+    "NO_DATA_FOUND_IN_FILE": 0,
+    "DOCUMENT_TOO_LARGE": 0,
+    "TOO_MANY_PAGES": 0,
+    "INVALID_TIER_VERSION_COMBINATION": 0,
+    "TIMEOUT": 1,
+    "EXPIRED": 2,
+    "ERROR_DURING_PROCESSING": 2,
+}
+
+
+@pytest.mark.parametrize("code", _CODES)
+def test_the_table_says_whether_a_retry_helps_how_often_and_what_it_costs(code: str) -> None:
+    """Every known code has its line; whoever is told to try again is told the price of that too."""
+    failure = job_failure(f"Job failed: {code}")
+    assert (failure.code, failure.retries) == (code, _CODES[code])
+    assert ("price" in failure.advice) == (failure.retries > 0)
+
+
+def test_a_failure_that_nobody_knows_is_not_tried_again_by_itself() -> None:
+    """Nothing is spent by rule on an unknown code; its price is told to the person who decides."""
+    failure = job_failure("Job failed: MADE_UP_TODAY")
+    assert failure.retries == 0
+    assert "full price" in failure.advice
+
+
 @pytest.mark.parametrize("failure", JOB_FAILURES, ids=lambda failure: failure.code)
 def test_job_failure_codes(failure: Any) -> None:
     """Each documented code is found inside the vendor's message and says what to do."""
@@ -253,12 +284,12 @@ def test_unknown_job_failures_keep_their_name(message: str, code: str) -> None:
 
 
 def test_what_counts_against_the_route() -> None:
-    """A broken document says nothing about the route; a refused key and a broken connection do."""
+    """A broken document or our own pace say nothing about the route; a refused key and an outage do."""
     statuses = {
         401: True,
         402: True,
         500: True,
-        429: True,
+        429: False,
         400: False,
         413: False,
         422: False,
@@ -267,3 +298,10 @@ def test_what_counts_against_the_route() -> None:
     for status, counts in statuses.items():
         assert from_response(_answer(status), NOW).counts_against_health is counts
     assert from_exception(httpx.ConnectError("x"), NOW).counts_against_health
+
+
+@pytest.mark.parametrize("kind", list(UpstreamKind))
+def test_an_error_says_of_the_route_what_the_breaker_hears(kind: UpstreamKind) -> None:
+    """Whether a failure counts is one rule: the error and the breaker never disagree."""
+    heard = signal_of("status", kind.value, 0.1, None, HealthPolicy())
+    assert UpstreamError(kind, "words").counts_against_health is heard.is_bad

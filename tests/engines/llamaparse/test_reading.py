@@ -1,6 +1,7 @@
 """Answers are read one page at a time, and that gives what reading them as a whole gives."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -9,8 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from core.domain.money import Tier
+from core.engines.llamaparse.answers import parsed_document_of
 from core.engines.llamaparse.reading import pages_apart, read_job
 from core.engines.llamaparse.wire import JobAnswer
+from core.engines.protocol import ParseOrder
+from core.pipeline.results import dump
 
 _AS_A_WHOLE = TypeAdapter(JobAnswer)
 _WORDS = st.text(alphabet='ab"\\{}[],:\né😀', max_size=8)
@@ -102,3 +107,23 @@ def test_pages_are_taken_out_of_their_sections_only() -> None:
     assert set(found) == {"items"}
     assert len(json.loads(rest)["items"]["pages"]) == 2
     assert json.loads(rest)["metadata"] == json.loads(other)
+
+
+def test_pages_are_not_taken_apart_as_a_whole() -> None:
+    """What is held of a large answer while it becomes a stored result is a small multiple of its size."""
+    item = {"type": "text", "value": "word " * 30, "bbox": [{"x": 1.5, "y": 2.5, "w": 3, "h": 4}]}
+    pages = [{"page_number": n, "success": True, "items": [item] * 12} for n in range(1, 1001)]
+    texts = [{"page_number": n, "text": "word " * 300} for n in range(1, 1001)]
+    sections = {"items": {"pages": pages}, "text": {"pages": texts}}
+    body = json.dumps({"job": {"id": "pjb-1", "status": "COMPLETED"}, **sections}).encode()
+    order = ParseOrder("att-1", "a.pdf", "application/pdf", None, Tier.AGENTIC)
+    tracemalloc.start()
+    try:
+        document = parsed_document_of(read_job(body), order)
+        assert document is not None
+        stored = sum(len(piece) for piece in dump(document))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert stored > 0.9 * len(body)
+    assert peak < 4 * len(body)
