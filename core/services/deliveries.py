@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.clock import Clock
+from core.clock import Clock, is_recent
 from core.domain.events import MalformedEvent, decoded
 from core.domain.jobs import Job
 from core.errors import NotAllowed, NotFound, WebhookRejected
@@ -26,6 +27,7 @@ _AFTER = {
     "asked: failed": "failed",
     "asked: cancelled": "cancelled",
 }
+_DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 _COUNTS_LIVE = timedelta(seconds=2)
 _LISTEN_S, _LATE_COMMIT = 0.2, timedelta(seconds=30)
 _STEP_NAMES = ("size", "form", "signature", "event", "freshness")
@@ -96,6 +98,7 @@ class Deliveries:
         self._clock = clock
         self._secrets = secrets
         self._counted: tuple[datetime, Counts | None] = (clock(), None)
+        self._counted_until: tuple[datetime, Counter[str], int] | None = None
 
     def page(
         self, which: DeliveryFilter, *, at: Cursor | None = None, limit: int = 50
@@ -108,20 +111,29 @@ class Deliveries:
     def counts(self) -> Counts:
         """Numbers of the last 24 hours, hour and minute, at most two seconds old.
 
-        So that any number of people who look on cost no more than one.
+        So that any number of people who look on cost no more than one. Hour and day begin up to a minute
+        early: what there is of them is counted once a minute, and each time only what came since.
         """
         now = self._clock()
         counted_at, counts = self._counted
         if counts is not None and now - counted_at < _COUNTS_LIVE:
             return counts
         with self._store.read() as tx:
-            day, hour, minute = (
-                inbox.count_by_verdict(tx, now - span)
-                for span in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1))
-            )
-        counts = Counts(day, sum(minute.values()), sum(hour.values()))
+            until, day, hour = self._counts_until(tx, now)
+            newer = Counter(inbox.count_by_verdict(tx, until))
+            minute = sum(inbox.count_by_verdict(tx, now - _MINUTE).values())
+        counts = Counts(day + newer, minute, hour + newer.total())
         self._counted = (now, counts)
         return counts
+
+    def _counts_until(self, tx: Transaction, now: datetime) -> tuple[datetime, Counter[str], int]:
+        """Until when counted, the day by verdict, and the hour; what is dated later may still be under way."""
+        until = now - _LATE_COMMIT
+        if self._counted_until is None or not is_recent(self._counted_until[0], until, _MINUTE):
+            day = Counter(inbox.count_by_verdict(tx, now - _DAY, until))
+            hour = sum(inbox.count_by_verdict(tx, now - _HOUR, until).values())
+            self._counted_until = until, day, hour
+        return self._counted_until
 
     def event_types(self) -> Sequence[str]:
         """Every event type that was ever received."""

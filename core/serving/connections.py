@@ -8,7 +8,10 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["Bounds", "protocol_with"]
+__all__ = ["WHOLE_BODY", "Bounds", "protocol_with"]
+
+WHOLE_BODY = "parsedeck.whole_body"
+"""In the state of a request whose body is here to its end: who reads it need not watch the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,9 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """So is the body."""
+        """So is the body; one that came with its head is whole before anybody asks for it."""
         self._is_in_body = False
+        self.scope["state"][WHOLE_BODY] = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -15,7 +15,7 @@ from core.serving.connections import Bounds, protocol_with
 
 __all__ = ["Served", "prepare_process", "serve_processes", "server_config"]
 
-_SWITCH_S = 0.001
+_SWITCH_S = 0.0003
 _COLLECT_AFTER = 10_000
 _OPEN_FILES = 4096
 """Two ports full of connections and web sockets, the database's files, and room."""
@@ -25,7 +25,7 @@ def prepare_process() -> None:
     """Tune the interpreter of a process that serves, once everything is loaded.
 
     What is loaded stays: the garbage collector need not look through it again and again while requests
-    wait. Between a busy thread (a screen) and one that answers the interpreter changes hands five times
+    wait. Between a busy thread (a screen) and one that answers the interpreter changes hands many times
     as often as it would, since each answer has to get hold of it several times. It may open as many files
     as all connections need.
     """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy.orm import Mapped
 from sqlalchemy.types import LargeBinary
 from sqlmodel import col
 
@@ -78,31 +79,42 @@ def ids(tx: Transaction, which: DeliveryFilter, *, limit: int) -> tuple[str, ...
     return tuple(tx.execute(query).scalars())
 
 
-def count_by_verdict(tx: Transaction, since: datetime) -> dict[str, int]:
-    """How many deliveries got which verdict since then."""
-    query = (
-        select(col(DeliveryRow.verdict), func.count())
-        .where(col(DeliveryRow.received_at) >= since)
-        .group_by(col(DeliveryRow.verdict))
-    )
-    return {str(verdict): int(count) for verdict, count in tx.execute(query)}
+def count_by_verdict(
+    tx: Transaction, since: datetime, until: datetime | None = None
+) -> dict[str, int]:
+    """How many deliveries got which verdict since then, and before ``until``."""
+    # verdict by verdict, each a part of one index: grouped, SQLite would go through all there ever were
+    found = {}
+    for verdict in _distinct(tx, col(DeliveryRow.verdict)):
+        query = select(func.count()).where(
+            col(DeliveryRow.verdict) == verdict, col(DeliveryRow.received_at) >= since
+        )
+        if until is not None:
+            query = query.where(col(DeliveryRow.received_at) < until)
+        found[verdict] = int(tx.execute(query).scalar_one())
+    return {verdict: count for verdict, count in found.items() if count}
 
 
 def event_types(tx: Transaction) -> Sequence[str]:
     """Every event type that was ever received."""
+    return [name for name in _distinct(tx, col(DeliveryRow.event_type)) if name]
+
+
+def _distinct(tx: Transaction, column: Mapped[str]) -> Sequence[str]:
+    """The values of an indexed column, however many rows each has: hops from one to the next."""
     found: list[str] = []
-    while True:
-        # hops from one type to the next on the index, however many rows each has
-        query = select(func.min(col(DeliveryRow.event_type)))
+    while len(found) < _MOST:
+        query = select(func.min(column))
         if found:
-            query = query.where(col(DeliveryRow.event_type) > found[-1])
+            query = query.where(column > found[-1])
         following = tx.execute(query).scalar()
-        if following is None or len(found) == _MOST_TYPES:
-            return [name for name in found if name]
+        if following is None:
+            break
         found.append(following)
+    return found
 
 
-_MOST_TYPES = 50
+_MOST = 50
 
 
 def _conditions(tx: Transaction, which: DeliveryFilter) -> list[ColumnElement[bool]]:

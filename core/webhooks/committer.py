@@ -85,8 +85,11 @@ class Committer:
         self._latest = 0
         self._log = log("webhooks")
 
-    async def commit(self, delivery: Delivery) -> Recorded:
-        """Once it is on disk, what is known of it. Raises ``StoreUnavailable`` when it cannot be written."""
+    def commit(self, delivery: Delivery) -> asyncio.Future[Recorded]:
+        """Once it is on disk, what is known of it; ``StoreUnavailable`` when it cannot be written.
+
+        For a coroutine of a running loop.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Recorded] = loop.create_future()
         gathered = self._gathering.get(loop)
@@ -97,7 +100,7 @@ class Committer:
         gathered.add(delivery, done)
         if gathered.is_full:
             self._hand_over(loop)
-        return await done
+        return done
 
     def put(self, delivery: Delivery) -> "Future[Recorded]":
         """The same for a thread, which may wait for it or not."""

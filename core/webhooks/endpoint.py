@@ -6,6 +6,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.errors import StoreUnavailable, WebhookRejected
+from core.serving import WHOLE_BODY
 from core.webhooks.receiver import Receiver
 
 __all__ = ["WEBHOOK_PATH", "webhook_route"]
@@ -14,6 +15,7 @@ WEBHOOK_PATH = "/api/v1/webhooks/llamaparse"
 _PATIENCE_S = 10.0
 _LONGEST_NUMBER = 18
 _SLOWEST_BYTES_PER_S = 256 * 1024
+_JSON = (b"content-type", b"application/json")
 
 
 def webhook_route(receiver: Receiver, *, patience_s: float = _PATIENCE_S) -> Route:
@@ -42,9 +44,10 @@ class _Endpoint:
             trouble = _too_large(self._receiver.max_bytes)
         else:
             size = None
+            # a timer costs more than the signature check, and who has sent all keeps nobody waiting
+            patience_s = None if WHOLE_BODY in scope.get("state", ()) else self._deadline_s
             try:
-                async with asyncio.timeout(self._deadline_s):
-                    trouble = await _read(receive, body, self._receiver.max_bytes)
+                trouble = await _read(receive, body, self._receiver.max_bytes, patience_s)
             except TimeoutError:
                 what = f"The body took over {self._deadline_s:.0f} s."
                 trouble = WebhookRejected("too_slow", what)
@@ -58,8 +61,16 @@ class _Endpoint:
         await _answer(send, receipt.status_code, receipt.as_json(), is_last=is_hurried)
 
 
-async def _read(receive: Receive, body: bytearray, max_bytes: int) -> WebhookRejected | None:
-    """Fill ``body``, with at most ``max_bytes``; what is wrong with it, if anything."""
+async def _read(
+    receive: Receive, body: bytearray, max_bytes: int, patience_s: float | None
+) -> WebhookRejected | None:
+    """Fill ``body``, with at most ``max_bytes``; what is wrong with it, if anything.
+
+    Raises ``TimeoutError`` when that takes longer than ``patience_s``.
+    """
+    if patience_s is not None:
+        async with asyncio.timeout(patience_s):
+            return await _read(receive, body, max_bytes, None)
     more = True
     while more:
         message = await receive()
@@ -74,10 +85,7 @@ async def _read(receive: Receive, body: bytearray, max_bytes: int) -> WebhookRej
 
 
 async def _answer(send: Send, status: int, body: bytes, *, is_last: bool = False) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
+    headers = [_JSON, (b"content-length", str(len(body)).encode())]
     if is_last:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -27,16 +27,34 @@ class Freshness:
     behind: timedelta = timedelta(hours=24)
 
 
-@dataclass(slots=True)
 class Judgement:
-    """The verdict on a delivery, and everything that was found out on the way."""
+    """The verdict on a delivery, and everything that was found out on the way.
 
-    verdict: str = ACCEPTED
-    refusal: WebhookRejected | None = None
-    scope: str = ""
-    secret: SigningSecret | None = None
-    event: ParseEvent | None = None
-    steps: list[list[Any]] = field(default_factory=list)
+    ``steps`` are (name, whether it held, what was found, milliseconds), as far as it came.
+    """
+
+    __slots__ = ("_began", "event", "refusal", "scope", "secret", "steps", "verdict")
+
+    def __init__(self) -> None:
+        self.verdict = ACCEPTED
+        self.refusal: WebhookRejected | None = None
+        self.scope = ""
+        self.secret: SigningSecret | None = None
+        self.event: ParseEvent | None = None
+        self.steps: list[list[Any]] = []
+        self._began = time.perf_counter_ns()
+
+    def note(self, found: str, *, holds: bool = True) -> None:
+        """The step that is due came to this."""
+        ended = time.perf_counter_ns()
+        took_ms = (ended - self._began) // 1000 / 1000
+        self.steps.append([STEPS[len(self.steps)], holds, found, took_ms])
+        self._began = ended
+
+    def refuse(self, refusal: WebhookRejected) -> None:
+        """The verdict, and the step that is due the last one."""
+        self.refusal, self.verdict = refusal, refusal.reason
+        self.note(tame(refusal.what), holds=False)
 
 
 class Judge:
@@ -62,34 +80,27 @@ class Judge:
     ) -> Judgement:
         """The verdict; a refusal is part of it and never raised."""
         judged = Judgement()
-        steps: tuple[tuple[str, Callable[[], str]], ...] = (
-            ("size", lambda: _size(body, trouble)),
-            ("form", lambda: check_form(headers)),
-            ("signature", lambda: self._signature(judged, headers, body)),
-            ("event", lambda: _event(judged, body)),
-            ("freshness", lambda: self._freshness(judged, is_replay=is_replay)),
-        )
-        began = time.perf_counter()
-        for name, step in steps:
-            try:
-                found, holds = step(), True
-            except WebhookRejected as refusal:
-                judged.refusal, judged.verdict = refusal, refusal.reason
-                found, holds = tame(refusal.what), False
-            ended = time.perf_counter()
-            judged.steps.append([name, holds, found, round((ended - began) * 1000, 3)])
-            began = ended
-            if not holds:
-                return judged
-        if judged.event is not None and _is_foreign(judged.event):
-            judged.verdict = UNKNOWN_TYPE
+        note = judged.note
+        try:
+            note(_size(body, trouble))
+            note(check_form(headers))
+            note(self._signature(judged, headers, body))
+            note(_event(judged, body))
+            note(self._freshness(judged, is_replay=is_replay))
+        except WebhookRejected as refusal:
+            judged.refuse(refusal)
+        else:
+            if judged.event is not None and _is_foreign(judged.event):
+                judged.verdict = UNKNOWN_TYPE
         return judged
 
     def _signature(self, judged: Judgement, headers: Mapping[str, str], body: bytes) -> str:
         pairs = self._secrets()
         matched = verify(headers, body, [secret for _scope, secret in pairs])
-        judged.scope = next(scope for scope, secret in pairs if secret is matched)
-        judged.secret = matched
+        for scope, secret in pairs:
+            if secret is matched:
+                judged.scope, judged.secret = scope, matched
+                break
         return f"made with {matched.label} ({matched.fingerprint})"
 
     def _freshness(self, judged: Judgement, *, is_replay: bool) -> str:

@@ -15,13 +15,15 @@ class Nudger:
     def __init__(self, nudge: Callable[[str], object]) -> None:
         self._nudge = nudge
         self._queue: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def put(self, workflow_id: str) -> None:
-        """Wake this workflow soon. For one thread only."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="nudger", daemon=True)
-            self._thread.start()
+        """Wake this workflow soon. Thread-safe."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="nudger", daemon=True)
+                self._thread.start()
         try:
             self._queue.put_nowait(workflow_id)
         except queue.Full:

@@ -18,6 +18,7 @@ from core.telemetry import Metrics, log
 from core.webhooks.committer import Committer
 from core.webhooks.flood import RefusalBudget
 from core.webhooks.judgement import Freshness, Judge, Judgement
+from core.webhooks.latecomers import Latecomers
 from core.webhooks.nudger import Nudger
 from core.webhooks.screening import redacted, tame
 from core.webhooks.signatures import SigningSecret, presented
@@ -90,6 +91,7 @@ class Receiver:
         self._judge = Judge(secrets, freshness, clock)
         self._committer = Committer(store, self._committed)
         self._nudger = Nudger(nudge)
+        self._latecomers = Latecomers(self._wake_late)
         self._clock = clock
         self._metrics = metrics
         self._budget = RefusalBudget(self._record_flood, burst=refusals)
@@ -100,6 +102,7 @@ class Receiver:
         """Write what waits, then stop."""
         self._budget.flush()
         self._committer.close()
+        self._latecomers.close()
         self._nudger.close()
 
     def judge(
@@ -160,7 +163,8 @@ class Receiver:
     def _record_flood(self, count: int) -> None:
         what = f"{count:,} more were refused within a minute; they were answered and not kept."
         self._log.warning("flood", refused=count)
-        judged = Judgement("flood", WebhookRejected("flood", what))
+        judged = Judgement()
+        judged.verdict, judged.refusal = "flood", WebhookRejected("flood", what)
         self._committer.put(self._delivery({}, b"", judged, time.perf_counter()))
 
     def _delivery(
@@ -218,7 +222,10 @@ class Receiver:
             if recorded.is_new and recorded.workflow_id:
                 self._nudger.put(recorded.workflow_id)
         if not self._store.is_sqlite:  # there one of the two transactions is always the later
-            self._wake_late([d for d, r in batch if r.is_new and not r.workflow_id])
+            parked = [
+                d for d, r in batch if d.verdict == ACCEPTED and r.is_new and not r.workflow_id
+            ]
+            self._latecomers.put(parked)
         if strangers:
             # one line for all: each has its row, and none has a document to follow through the log
             self._log.info("accepted, of no known job", deliveries=strangers)
@@ -228,11 +235,9 @@ class Receiver:
 
     def _wake_late(self, parked: Sequence[Delivery]) -> None:
         """Jobs that got their vendor id while its event was recorded: neither saw the other."""
-        accepted = [delivery for delivery in parked if delivery.verdict == ACCEPTED]
-        if accepted:
-            with self._store.read() as tx:
-                for workflow_id in recording.workflows_of(tx, accepted):
-                    self._nudger.put(workflow_id)
+        with self._store.read() as tx:
+            for workflow_id in recording.workflows_of(tx, parked):
+                self._nudger.put(workflow_id)
 
     def _tidy(self) -> None:
         try:

@@ -26,9 +26,14 @@ def check_form(headers: Mapping[str, str]) -> str:
     Compressed bodies are refused: the signature covers the bytes as sent, and what a small body may
     unfold to is unbounded. Raises ``WebhookRejected`` with the reason ``unsupported``.
     """
-    stated = {name.lower(): value for name, value in headers.items()}
-    encoding = stated.get("content-encoding", "").strip().lower()
-    found = _media_type(stated.get("content-type", "")[:_MAX_VALUE])
+    encoding = content_type = ""
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower == "content-type":
+            content_type = value
+        elif lower == "content-encoding":
+            encoding = value.strip().lower()
+    found = _media_type(content_type[:_MAX_VALUE])
     if encoding not in {"", "identity"}:
         raise WebhookRejected(
             "unsupported", f"The body is compressed ({encoding[:40]!r}); send it as it is."

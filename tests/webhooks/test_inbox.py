@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from core.console import Console
 from core.errors import NotFound
@@ -130,6 +131,25 @@ def test_counts_say_how_many_and_how_fast(store: Store) -> None:
     counts = desk.counts()
     assert (counts.total, counts.refused, counts.last_hour, counts.last_minute) == (4, 1, 3, 2)
     assert counts.by_verdict == {"accepted": 3, "stale": 1}
+
+
+def test_who_looks_on_has_a_long_day_counted_once_a_minute(store: Store) -> None:
+    """What came since is in the numbers at once; what is older than the span leaves them within a minute."""
+    moment = NOW
+    desk = Deliveries(store, lambda: moment)
+    ages = [*range(40, 4040), 24 * 3600 - 5]
+    _stored(store, *(_a_delivery(n, NOW - timedelta(seconds=s)) for n, s in enumerate(ages)))
+    with store.write() as tx:
+        tx.execute(text("ANALYZE delivery"))  # as either database does by itself in the long run
+    first = work_of(store, desk.counts)
+    _stored(store, _a_delivery(9001, NOW - timedelta(seconds=5)))  # was under way meanwhile
+    moment += timedelta(seconds=3)
+    _stored(store, _a_delivery(9002, moment, verdict="stale"))
+    assert work_of(store, desk.counts) < first / 5
+    assert desk.counts().by_verdict == {"accepted": 4002, "stale": 1}
+    moment += timedelta(seconds=61)
+    assert desk.counts().by_verdict == {"accepted": 4001, "stale": 1}
+    assert desk.counts().last_hour == sum(age <= 3600 - 64 for age in ages) + 2
 
 
 def test_event_types_are_listed_once(store: Store) -> None:
