@@ -1,43 +1,38 @@
 """The composition root: builds everything from settings, and closes it."""
 
-import asyncio
 import getpass
-import os
-import secrets
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
 
-from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from core.blobs import Blobs
 from core.clock import Clock, utc_now
 from core.domain.budgets import Limit, Unit, Window
-from core.domain.documents import Document, EngineName, ParsedDocument
+from core.domain.documents import Document, EngineName
 from core.domain.health import HealthPolicy
 from core.domain.jobs import Actor, Job
 from core.domain.money import usd_to_micros
 from core.domain.routing import Mode
-from core.engines.llamaparse import LiveFact, LlamaParseEngine, llamaparse_card
+from core.engines.llamaparse import llamaparse_card
 from core.engines.local import LocalEngine
 from core.engines.protocol import ParseEngine, WebhookTarget
 from core.engines.registry import Engines
-from core.errors import ConsoleError, KeyMissing, StoreUnavailable
+from core.errors import ConsoleError, StoreUnavailable
 from core.pipeline.again import Again
 from core.pipeline.driver import Resources
 from core.pipeline.handoff import HandOff
 from core.pipeline.observed import Observed
-from core.pipeline.pacing import StoredPace
-from core.pipeline.probing import PROBE_TIMEOUT_S, CardProbe, Prober, Probing, at_once, probe
+from core.pipeline.probing import CardProbe, Prober, Probing, at_once
 from core.pipeline.queue import JobQueue, workflow_database_url
 from core.pipeline.terms import Rules
 from core.pipeline.watches import Watches
 from core.pipeline.worker import PipelineWorker, has_live_worker, is_alive
+from core.reach.llamaparse import LlamaParse
+from core.reach.look_alike import LookAlike
+from core.reach.secrets import SigningSecrets
 from core.services.again import Reparse
 from core.services.alerts import Alerts
 from core.services.contact import FirstContact
@@ -45,7 +40,7 @@ from core.services.deliveries import Deliveries
 from core.services.downstreams import Downstreams
 from core.services.drift import Drift
 from core.services.engines import EnginesView
-from core.services.health import Health, Reach
+from core.services.health import Health
 from core.services.holds import Holds
 from core.services.jobs import Jobs
 from core.services.limits import Limits
@@ -70,7 +65,7 @@ from core.services.watch import MoneyWatch
 from core.services.workbench import Workbench
 from core.serving import Served
 from core.settings import Settings
-from core.simulator import SimulatorConfig, create_simulator
+from core.simulator import SimulatorConfig
 from core.store import Store, documents, workers
 from core.store.clock import StoreClock
 from core.store.seal import Seal
@@ -78,11 +73,8 @@ from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from core.webhooks.judgement import Freshness
 from core.webhooks.receiver import Receiver
-from core.webhooks.signatures import SigningSecret
 
 __all__ = ["Console", "local_actor"]
-
-T = TypeVar("T")
 
 
 def local_actor() -> Actor:
@@ -111,10 +103,9 @@ class Console:
         self.settings = settings
         self.metrics = Metrics()
         self._simulator_config = simulator or SimulatorConfig()
-        self._mock: _Mock | None = None
+        self._look_alike: LookAlike | None = None
         self._worker: PipelineWorker | None = None
         self._prober: Prober | None = None
-        self._health_policy = health or HealthPolicy()
         self._door: Served | None = None
         self._door_lock = threading.Lock()
         self._money_watch: MoneyWatch | None = None
@@ -137,12 +128,26 @@ class Console:
         self.queue = JobQueue(self._workflow_url)
         self.blobs = Blobs.open(settings.blob_url, settings.data_dir)
         self.local = LocalEngine(max_bytes=settings.max_upload_mb * 1024 * 1024)
-        self._mock_secret = _generated_secret(settings.data_dir, "mock")
-        self._test_secret = _generated_secret(settings.data_dir, "test")
+        self._secrets = SigningSecrets(settings)
         self.engines = Engines()
-        self.engines.add(llamaparse_card(self._probe_llamaparse), self._llamaparse)
+        self.watches = Watches(
+            self.store,
+            health or HealthPolicy(),
+            lambda name: self.engines.cards[name].title,
+            self.clock,
+            lambda: self.rules().timezone,
+        )
+        self.llamaparse = LlamaParse(
+            settings,
+            self.store,
+            self.watches,
+            self.metrics,
+            self._per_minute,
+            lambda: self.simulator_url,
+            self.clock,
+        )
+        self.engines.add(llamaparse_card(self.llamaparse.probe), self.llamaparse.client)
         self.engines.add(self.local.card(), lambda _mode: self.local)
-        self._known_secrets = _named(settings, self._mock_secret, self._test_secret)
         self._build_services()
 
     def _build_services(self) -> None:
@@ -161,24 +166,19 @@ class Console:
             self.local.facts,
             lambda known: has_live_worker(known, clock()),
             clock,
-            SigningSecret("generated for MOCK", self._mock_secret).fingerprint,
+            self._secrets.of_mock.fingerprint,
             self.presence.known,
             self.downstreams.shut,
             lambda: self._store_clock.ahead,
         )
         self.modes = Modes(self.store, Mode(settings.first_mode), has_key=has_key, clock=clock)
         self.spend = Spend(self.store, self.rules, clock)
-        self.watches = Watches(
-            self.store,
-            self._health_policy,
-            lambda name: self.engines.cards[name].title,
-            clock,
-            lambda: self.rules().timezone,
-        )
         self.watch = self.watches.of(EngineName.LLAMAPARSE)
         self.engines_view = EnginesView(self.engines, self.watches)
         self.routes = Routes(self.store, self.rules, self.engines_view.others, clock)
-        self.health = Health(self.store, self.watch, self._ask_now if has_key else None, clock)
+        self.health = Health(
+            self.store, self.watch, self.llamaparse.ask_now if has_key else None, clock
+        )
         self.outage_costs = OutageCosts(self.store, self.rules, clock)
         self.replans = Replans(
             self.store,
@@ -218,9 +218,13 @@ class Console:
             self.store, self.blobs, self.queue.enqueue, self.queue.nudge, self.rules, clock
         )
         self.first_contact = FirstContact(
-            settings, self.submissions, self.jobs, self._wire_facts, self._removal_fact
+            settings,
+            self.submissions,
+            self.jobs,
+            self.llamaparse.first_contact,
+            self.llamaparse.last_contact,
         )
-        self.deliveries = Deliveries(self.store, clock, self._secrets)
+        self.deliveries = Deliveries(self.store, clock, self._secrets.known)
         self.again = Reparse(
             self.store,
             self.blobs.get,
@@ -232,7 +236,7 @@ class Console:
         )
         self.receiver = Receiver(
             self.store,
-            self._secrets,
+            self._secrets.known,
             self.queue.nudge,
             max_bytes=settings.max_webhook_kb * 1024,
             clock=clock,
@@ -246,15 +250,15 @@ class Console:
         self.path_test = PathTest(
             self.store,
             settings.public_url,
-            SigningSecret("generated for tests", self._test_secret),
+            self._secrets.of_tests,
             clock,
         )
-        self.replays = Replays(self.store, self.receiver, self._secrets)
+        self.replays = Replays(self.store, self.receiver, self._secrets.known)
         self.workbench = Workbench(
             self.store,
             self.receiver,
             self.own_receiver,
-            SigningSecret("generated for tests", self._test_secret),
+            self._secrets.of_tests,
             clock,
         )
 
@@ -276,7 +280,9 @@ class Console:
         """Begin to parse in this process, with a simulator and a receiver of its own for MOCK."""
         if self._worker is not None:
             return
-        self._mock = _Mock(self)
+        self._look_alike = LookAlike(
+            self._simulator_config, self.settings.data_dir, self.local, self.clock
+        )
         resources = Resources(
             store=self.store,
             blobs=self.blobs,
@@ -303,7 +309,7 @@ class Console:
         self._worker.start()
         watched: list[Callable[[], object]] = [self.alerts.look, self.alerts.send_new]
         if self.settings.api_key is not None:
-            source = UsageSource(self.drift, lambda: self._llamaparse(Mode.REAL), self.clock)
+            source = UsageSource(self.drift, lambda: self.llamaparse.client(Mode.REAL), self.clock)
             watched.append(source.look)
         self._money_watch = MoneyWatch(watched)
         self._prober = Prober(self._worker.executor_id, [*self._probings()])
@@ -311,85 +317,21 @@ class Console:
 
     def _probings(self) -> Iterator[Probing]:
         """How each engine is asked; those beside LlamaParse only in HYBRID, where they are used."""
-        settings = self.settings
-        if settings.api_key is not None:
-            pace = StoredPace(self.store, settings.api_key, self._per_minute)
-            yield Probing(
-                self.watch,
-                settings.health_interval_s,
-                self._probed,
-                pace.turn,
-                lambda: self.modes.current() is not Mode.MOCK,
-            )
+        if self.settings.api_key is not None:
+            yield self.llamaparse.probing(lambda: self.modes.current() is not Mode.MOCK)
         for name, card in self.engines.cards.items():
             if name is not EngineName.LLAMAPARSE:
                 yield Probing(
                     self.watches.of(name),
-                    settings.health_interval_s,
+                    self.settings.health_interval_s,
                     partial(CardProbe, card.probe),
                     at_once,
                     lambda: self.modes.current() is Mode.HYBRID,
                 )
 
-    def _llamaparse(self, mode: Mode) -> LlamaParseEngine:
-        """The client for REAL and HYBRID, or the same client for the simulator of this process."""
-        settings, is_mock = self.settings, mode is Mode.MOCK
-        key = SecretStr("simulated") if is_mock else settings.api_key
-        if key is None:
-            raise KeyMissing
-
-        def heard(operation: str, outcome: str, seconds: float) -> None:
-            self.metrics.count_call("mock" if is_mock else "real", operation, outcome, seconds)
-            if not is_mock:
-                self.watch.heard(operation, outcome, seconds)
-
-        return LlamaParseEngine(
-            self.simulator_url if is_mock else settings.base_url,
-            key,
-            simulated=is_mock,
-            timeout_s=settings.timeout_s,
-            max_retries=settings.max_retries,
-            clock=self.clock,
-            pace=None if is_mock else StoredPace(self.store, key, self._per_minute),
-            on_call=heard,
-            # the simulator has an organization of its own
-            organization_id="" if is_mock else settings.organization_id,
-            project_id="" if is_mock else settings.project_id,
-        )
-
     def _per_minute(self) -> int:
         """Calls a minute, as set or as stored from the console."""
         return self.setup.in_force().requests_per_minute
-
-    async def _probe_llamaparse(self) -> float:
-        engine = self._probed(PROBE_TIMEOUT_S)
-        try:
-            return await engine.probe()
-        finally:
-            await engine.close()
-
-    def _probed(self, timeout_s: float) -> LlamaParseEngine:
-        key = self.settings.api_key or SecretStr("")
-        # its turn is taken before, so that waiting for it is not taken for a slow answer
-        return LlamaParseEngine(
-            self.settings.base_url, key, timeout_s=timeout_s, max_retries=0, clock=self.clock
-        )
-
-    def _ask_now(self) -> Reach:
-        """A probe that a person asked for; beside the pace, for they wait for it."""
-
-        async def ask() -> Reach:
-            engine = self._probed(PROBE_TIMEOUT_S)
-            began = time.perf_counter()
-            try:
-                problem = await probe(self.watch, engine)
-            finally:
-                await engine.close()
-            return Reach(time.perf_counter() - began, problem)
-
-        found = asyncio.run(ask())
-        self.watch.write_now()
-        return found
 
     def _gate(self, mode: Mode, engine: EngineName) -> str:
         if _is_let_through(mode, engine):
@@ -469,7 +411,7 @@ class Console:
     @property
     def simulator_url(self) -> str:
         """Where this process's simulator listens; empty when it does not parse."""
-        return self._mock.simulator.url if self._mock else ""
+        return self._look_alike.url if self._look_alike else ""
 
     def close(self) -> None:
         """Stop in order; what is in flight goes on at the next start."""
@@ -482,8 +424,8 @@ class Console:
         if self._worker is not None:
             self._worker.stop()
         self.watches.stop()
-        if self._mock is not None:
-            self._mock.close()
+        if self._look_alike is not None:
+            self._look_alike.close()
         if self._door is not None:
             self._door.close()
         self.receiver.close()
@@ -491,32 +433,11 @@ class Console:
         self.queue.close()
         self.store.close()
 
-    def _wire_facts(self, vendor_job_id: str, attempt_id: str) -> tuple[LiveFact, ...]:
-        return self._in_real(lambda engine: engine.first_contact(vendor_job_id, attempt_id))
-
-    def _removal_fact(self, vendor_job_id: str) -> LiveFact:
-        return self._in_real(lambda engine: engine.last_contact(vendor_job_id))
-
-    def _in_real(self, ask: Callable[[LlamaParseEngine], Awaitable[T]]) -> T:
-        """What an engine of its own answers, for whoever has no loop."""
-
-        async def asked() -> T:
-            engine = self._llamaparse(Mode.REAL)
-            try:
-                return await ask(engine)
-            finally:
-                await engine.close()
-
-        return asyncio.run(asked())
-
-    def _secrets(self) -> Sequence[tuple[str, SigningSecret]]:
-        return self._known_secrets
-
     def _webhook_of(self, mode: Mode) -> WebhookTarget | None:
         if mode is Mode.MOCK:
-            if self._mock is None:
+            if self._look_alike is None:
                 return None
-            return WebhookTarget(self.own_receiver(), self._mock_secret)
+            return WebhookTarget(self.own_receiver(), self._secrets.of_mock.value)
         if not self.settings.sends_webhooks:
             return None
         first = self.settings.webhook_secrets[0].get_secret_value()
@@ -526,53 +447,3 @@ class Console:
 def _is_let_through(mode: Mode, engine: EngineName) -> bool:
     """Simulated work has no breaker; nor has the local engine, whose failures are its documents'."""
     return mode is Mode.MOCK or engine is EngineName.LOCAL
-
-
-class _Mock:
-    """The simulator, on a loopback port of its own; it reports to this process's own receiver."""
-
-    def __init__(self, console: Console) -> None:
-        async def read(path: Path, name: str, pages: str) -> ParsedDocument:
-            return await console.local.read(path, name, pages)
-
-        folder = console.settings.data_dir / "simulator"
-        folder.mkdir(parents=True, exist_ok=True)
-        look_alike = create_simulator(
-            console._simulator_config,  # noqa: SLF001 - one module
-            folder,
-            read,
-            page_image=console.local.page_image,
-            clock=console.clock,
-            figures=console.local,
-        )
-        self.simulator = Served(look_alike)
-
-    def close(self) -> None:
-        """Stop it."""
-        self.simulator.close()
-
-
-def _named(settings: Settings, mock: str, test: str) -> Sequence[tuple[str, SigningSecret]]:
-    """Every secret that verifies, with what it is good for, under a name that may be shown."""
-    real = [
-        ("real", SigningSecret(f"LLAMAPARSE_WEBHOOK_SECRET {number}", secret.get_secret_value()))
-        for number, secret in enumerate(settings.webhook_secrets, start=1)
-    ]
-    return (
-        *real,
-        ("mock", SigningSecret("generated for MOCK", mock)),
-        ("test", SigningSecret("generated for tests", test)),
-    )
-
-
-def _generated_secret(data_dir: Path, purpose: str) -> str:
-    """A secret good for this purpose only, in a file that only its owner may read."""
-    path = data_dir / f"{purpose}-webhook-secret"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        secret = f"whsec_{secrets.token_urlsafe(32)}"
-        file.write(secret)
-    return secret

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.console import Console
+from core.console import Console, local_actor
 from core.domain.budgets import Unit, Window
 from core.samples import sample_documents
 from core.settings import Settings
@@ -82,6 +82,22 @@ def test_held_documents_make_exit_code_3(documents: list[str], tmp_path: Path) -
     )
     assert done.returncode == 3
     assert "limit" in done.stdout
+
+
+def test_the_mode_is_switched_on_record_and_others_follow_at_once(tmp_path: Path) -> None:
+    """A script switches with a reason, never without; who is running already sees it at its next look."""
+    running = Console(Settings.load({"data_dir": tmp_path / "var"}))
+    try:
+        refused = _run("mode", "hybrid")
+        assert (refused.returncode, "needs a reason" in refused.stderr) == (1, True)
+        assert running.modes.current().value == "mock"
+        assert _run("mode", "hybrid", "--reason", "a try").stdout.strip() == "hybrid"
+        assert running.modes.current().value == "hybrid"
+        newest = running.modes.history()[0]
+        assert (newest.reason, newest.actor) == ("a try", str(local_actor()))
+        assert json.loads(_run("mode", "--json").stdout) == {"mode": "hybrid"}
+    finally:
+        running.close()
 
 
 @pytest.mark.parametrize(

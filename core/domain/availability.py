@@ -1,9 +1,12 @@
 """How an engine did over time: its calls in periods of equal length, for charts."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-__all__ = ["Period"]
+__all__ = ["LATE", "Period"]
+
+LATE = timedelta(minutes=2)
+"""Later than that nobody writes down a call of a period that is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from core.clock import Clock, is_recent
 from core.domain import times
+from core.domain.availability import LATE
 from core.domain.documents import EngineName
 from core.domain.health import (
     Breaker,
@@ -66,6 +67,7 @@ class Watch:
         self._usual: dict[str, float] = {}
         self._usual_at: datetime | None = None
         self._tidied_at: datetime | None = None
+        self._summed_at: datetime | None = None
         self._log = log("health")
         self._writer: threading.Thread | None = None
 
@@ -133,11 +135,33 @@ class Watch:
                     for operation, outcome, s, retry_after_s, at in batch
                 ]
             )
+            self.sum_up()
         except StoreUnavailable as error:
             # the next calls tell the same again
             self._log.warning("health is not kept", error=str(error))
         except Exception:  # whoever hears no more would never open the breaker
             self._log.exception("health failed")
+
+    def sum_up(self) -> None:
+        """Keep the sums of the hours that are over, once: a week's chart does not count their calls anew."""
+        past = self._clock() - LATE
+        until = past - timedelta(seconds=past.timestamp() % availability.HOUR.total_seconds())
+        if until == self._summed_at:
+            return
+        since = until - _KEPT
+        with self._store.read() as tx:
+            kept = availability.hours(tx, self.engine, since, until)
+            while since in kept:
+                since += availability.HOUR
+            found = (
+                availability.periods(tx, self.engine, since, until, availability.HOUR)
+                if since < until
+                else ()
+            )
+        with self._store.write() as tx:
+            availability.keep_hours(tx, self.engine, found)
+            availability.tidy(tx, until - _KEPT - availability.HOUR)
+        self._summed_at = until
 
     def note(self, outcomes: Sequence[Outcome]) -> Breaker:
         """Keep what these calls came to, and the breaker they lead to."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.clock import Clock
-from core.domain.availability import Period
+from core.domain.availability import LATE, Period
 from core.domain.health import Hold, Outcome
 from core.domain.jobs import Actor
 from core.errors import NotAllowed
@@ -27,12 +27,10 @@ class Span(StrEnum):
     WEEK = "week"
 
 
-# later than that nobody writes down a call of a period that is over
-_LATE = timedelta(minutes=2)
 _SPANS = {
     Span.HOUR: (timedelta(hours=1), timedelta(minutes=1)),
     Span.DAY: (timedelta(hours=24), timedelta(minutes=5)),
-    Span.WEEK: (timedelta(days=7), timedelta(hours=1)),
+    Span.WEEK: (timedelta(days=7), availability.HOUR),
 }
 
 
@@ -78,12 +76,14 @@ class Health:
         end = now - timedelta(seconds=now.timestamp() % width.total_seconds()) + width
         over = self._over.get(span, {})
         since = begin = end - long
-        while since in over:
-            since += width
         with self._store.read() as tx:
+            if width == availability.HOUR and begin not in over:
+                over = availability.hours(tx, self._watch.engine, begin, end) | over
+            while since in over:
+                since += width
             fresh = availability.periods(tx, self._watch.engine, since, end, width)
         found = (*(over[start] for start in sorted(over) if begin <= start < since), *fresh)
-        self._over[span] = {p.start: p for p in found if p.start + width + _LATE <= now}
+        self._over[span] = {p.start: p for p in found if p.start + width + LATE <= now}
         return found
 
     def failures(self, day: Iterable[Period], *, limit: int = 8) -> tuple[Outcome, ...]:

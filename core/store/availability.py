@@ -1,18 +1,24 @@
 """How an engine did over time, summed in the database: a week of calls is a few hundred rows here."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, case, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import insert as insert_postgres
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from core.domain.availability import Period
 from core.domain.health import Outcome, Signal
 from core.store.engine import Transaction
-from core.store.tables import OutcomeRow
+from core.store.tables import AvailabilityRow, OutcomeRow
 
-__all__ = ["failures", "periods", "usual"]
+__all__ = ["HOUR", "failures", "hours", "keep_hours", "periods", "tidy", "usual"]
+
+HOUR = timedelta(hours=1)
 
 _ANSWERED = (Signal.OK, Signal.SLOW)
 _BAD = tuple(signal for signal in Signal if signal.is_bad)
@@ -66,6 +72,32 @@ def periods(
     return tuple(Period(since + width * n, *found.get(n, ())) for n in range(count))
 
 
+def hours(tx: Transaction, engine: str, since: datetime, until: datetime) -> dict[datetime, Period]:
+    """The hours from ``since`` to before ``until`` that were summed and kept, by their start."""
+    query = select(AvailabilityRow).where(
+        col(AvailabilityRow.engine) == engine,
+        col(AvailabilityRow.start) >= since,
+        col(AvailabilityRow.start) < until,
+    )
+    return {
+        r.start: Period(r.start, r.calls, r.failed, r.slow, r.p50_s, r.p95_s)
+        for r in tx.execute(query).scalars()
+    }
+
+
+def keep_hours(tx: Transaction, engine: str, found: Iterable[Period]) -> None:
+    """Keep hours that are over; what another process kept already stays."""
+    insert = insert_postgres if _is_postgres(tx) else insert_sqlite
+    rows = [{"engine": engine, **asdict(period)} for period in found]
+    if rows:
+        tx.execute(insert(AvailabilityRow).on_conflict_do_nothing(), rows)
+
+
+def tidy(tx: Transaction, before: datetime) -> None:
+    """Forget the hours before then."""
+    tx.execute(delete(AvailabilityRow).where(col(AvailabilityRow.start) < before))
+
+
 def failures(
     tx: Transaction, engine: str, since: datetime, until: datetime, *, limit: int
 ) -> tuple[Outcome, ...]:
@@ -108,8 +140,12 @@ def usual(tx: Transaction, engine: str, since: datetime) -> dict[str, float]:
     return {row[0]: row[1] for row in tx.execute(query)}
 
 
+def _is_postgres(tx: Transaction) -> bool:
+    return tx.get_bind().dialect.name == "postgresql"
+
+
 def _epoch(tx: Transaction, at: Mapped[datetime]) -> ColumnElement[int]:
     """Whole seconds since 1970, as each database says them."""
-    if tx.get_bind().dialect.name == "postgresql":
+    if _is_postgres(tx):
         return cast(func.floor(func.extract("epoch", at)), BigInteger)
     return cast(func.strftime("%s", at), BigInteger)

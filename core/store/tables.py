@@ -11,6 +11,7 @@ __all__ = [
     "AlertTargetRow",
     "ApprovalRow",
     "AttemptRow",
+    "AvailabilityRow",
     "BalanceRow",
     "DeliveryRow",
     "DocumentRow",
@@ -557,6 +558,20 @@ class OutcomeRow(SQLModel, table=True):
     operation: str
     signal: str
     seconds: float
+
+
+class AvailabilityRow(SQLModel, table=True):
+    """The calls to an engine in an hour that is over, summed once; kept for a week as they are."""
+
+    __tablename__ = "availability"
+
+    engine: str = Field(primary_key=True)
+    start: datetime = Field(primary_key=True)
+    calls: int
+    failed: int
+    slow: int
+    p50_s: float | None
+    p95_s: float | None
 
 
 class HealthChangeRow(SQLModel, table=True):

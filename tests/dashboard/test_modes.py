@@ -1,6 +1,7 @@
 """Modes and health: what each mode means now, switching it, holding LlamaParse, editing the rules."""
 
 import io
+import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,14 +22,15 @@ from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.route_policy import HybridPolicy, RoutePolicy
 from core.domain.routing import Mode
+from core.pipeline.health import Watch
 from core.samples import pdf_of_images, pdf_of_text, scan_of
 from core.services.health import Health, Span
 from core.serving import Served
-from core.store import health
+from core.store import Store, availability, health
 from dashboard.components import health_charts
 from tests.engines.toy import Toy, toy_card
 from tests.factories import ALICE
-from tests.store.work import statements_of
+from tests.store.work import statements_of, work_of
 from tests.vendor import Switches, a_vendor, pages_that
 
 APP = str(Path(dashboard.runtime.__file__).with_name("app.py"))
@@ -238,6 +240,59 @@ def test_periods_that_are_over_are_summed_once(make_console: Callable[..., Conso
     assert [p.start for p in after] == [p.start for p in before]
     assert sum(period.calls for period in after) == 25
     assert sum(period.failed for period in after) == 1
+
+
+def _calls(now: datetime, per_hour: int) -> list[Outcome]:
+    """A week of calls, the present hour always with one."""
+    ago = [
+        timedelta(hours=h + (n + 1) / (per_hour + 1))
+        for h in range(1, 167)
+        for n in range(per_hour)
+    ]
+    dice = random.Random(7)
+    return [
+        Outcome(
+            now - one, "probe", dice.choice([Signal.OK, Signal.SLOW, Signal.FAILED]), dice.random()
+        )
+        for one in [*ago, timedelta(minutes=1)]
+    ]
+
+
+def test_the_first_chart_of_a_week_reads_sums_and_no_calls(store: Store) -> None:
+    """However many calls a week had: a process that never looked reads what was summed, and shows the same."""
+    now = NOW + timedelta(minutes=30)
+    work = []
+    for name, per_hour in (("quiet", 2), ("busy", 40)):
+        watch = Watch(store, EngineName(name), HealthPolicy(), lambda: now, lambda: "UTC")
+        with store.write() as tx:
+            health.add_outcomes(tx, name, _calls(now, per_hour))
+        counted = Health(store, watch, None, lambda: now).series(Span.WEEK)
+        watch.sum_up()
+        fresh = Health(store, watch, None, lambda: now)
+        work.append(work_of(store, partial(fresh.series, Span.WEEK)))
+        assert Health(store, watch, None, lambda: now).series(Span.WEEK) == counted
+        assert sum(period.calls for period in counted) == 166 * per_hour + 1
+    assert work[1] < 1.1 * work[0]
+
+
+def test_hours_are_summed_once_and_those_of_a_pause_too(store: Store) -> None:
+    """After a night without a process the hours since are summed; what is kept is not counted again."""
+    moment = [NOW]
+    watch = Watch(
+        store, EngineName("llamaparse"), HealthPolicy(), lambda: moment[-1], lambda: "UTC"
+    )
+    watch.sum_up()
+    with store.write() as tx:
+        call = Outcome(NOW + timedelta(hours=3, minutes=1), "probe", Signal.OK, 0.1)
+        health.add_outcomes(tx, "llamaparse", [call])
+    moment.append(NOW + timedelta(hours=8))
+    watch.sum_up()
+    assert statements_of(store, watch.sum_up) == []
+    with store.read() as tx:
+        kept = availability.hours(tx, "llamaparse", NOW, NOW + timedelta(days=1))
+    # the hour that ends now is not over for those who write late
+    assert [kept[NOW + timedelta(hours=n)].calls for n in range(7)] == [0, 0, 0, 1, 0, 0, 0]
+    assert len(kept) == 7
 
 
 def test_the_last_failures_of_a_day_are_found_where_they_are(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlmodel import delete
+from sqlmodel import col, delete, select
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -20,7 +20,7 @@ from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.serving import Served
 from core.store import health
-from core.store.tables import HealthRow
+from core.store.tables import HealthRow, PaceRow
 from tests.factories import ALICE, finished, wait_until
 from tests.vendor import Switches, a_vendor, pages_that, paid
 
@@ -138,6 +138,22 @@ def test_the_breaker_is_one_for_all_processes_and_so_is_the_prober(
         assert second.health.look().breaker.reason is OpenReason.QUOTA
         assert second.watch.gate() != ""
     assert probes <= 2
+
+
+def test_probes_take_turns_of_the_pace(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """What the service sees in a minute is never more than the pace, the probes included."""
+    switches = Switches()
+    with _served(tmp_path, switches) as service:
+        facts = {"api_key": "llx-k", "base_url": service.url, "mode": "real"}
+        console = make_console(worker=True, health_interval_s=1, **facts)
+        wait_until(lambda: len(switches.asked) >= 2)
+        with console.store.read() as tx:
+            (turns,) = tx.execute(select(col(PaceRow.turns))).scalars()
+        # a turn may have been taken and its call be on the way
+        assert len(turns) >= 2
+        assert len(switches.asked) <= len(turns) + 1
 
 
 def test_a_lost_state_is_found_again(make_console: Callable[..., Console], tmp_path: Path) -> None:

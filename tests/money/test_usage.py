@@ -54,7 +54,9 @@ def _parsed(console: Console, name: str) -> str:
 def _read_usage(console: Console) -> None:
     """The hourly reading, as the watch does it, at its first moment."""
     moment = [utc_now()]
-    source = UsageSource(console.drift, lambda: console._llamaparse(Mode.REAL), lambda: moment[-1])
+    source = UsageSource(
+        console.drift, lambda: console.llamaparse.client(Mode.REAL), lambda: moment[-1]
+    )
     moment.append(moment[0] + timedelta(minutes=10))
     source.look()
 

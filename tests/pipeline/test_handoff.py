@@ -188,6 +188,18 @@ def test_redirects_are_not_followed(make_console: Maker, stage: Stage) -> None:
     assert len(stage.received) == 1
 
 
+def test_the_next_stage_is_told_of_a_stand_in(make_console: Maker, stage: Stage) -> None:
+    """HYBRID without a key: the event of a document that the local engine read for LlamaParse is provisional."""
+    console = make_console(worker=True, mode="hybrid", downstream_private=True)
+    console.downstreams.add(stage.url, ALICE)
+    upload = console.submissions.preflight("a.txt", io.BytesIO(b"some words"))
+    quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
+    finished(console, console.submissions.submit(quote, ALICE, "press").id)
+    wait_until(lambda: bool(stage.received))
+    data = json.loads(stage.received[0][1])["data"]
+    assert (data["mode"], data["provisional"], data["simulated"]) == ("hybrid", True, False)
+
+
 @pytest.mark.parametrize(
     "url",
     [
