@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -151,6 +152,39 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(address: str, page:
     ).to_be_visible()
     page.get_by_role("button", name="Parse 1 document for").click()
     expect(page.get_by_text("1 of 1 finished")).to_be_visible()
+
+
+def test_results_are_taken_away_and_what_waits_is_called_off(
+    tmp_path: Path, browser: Browser
+) -> None:
+    """A batch has one ZIP, a document its markdown and JSON; what waits for room is cancelled, and tried again."""
+    with _up(tmp_path, PARSEDECK_HOURLY_REQUEST_LIMIT="2") as url:
+        window = browser.new_page(viewport={"width": 1280, "height": 900})
+        window.goto(f"{url}/submit")
+        names = ["note.txt", "note.md", "late.txt"]
+        window.locator("input[type=file]").set_input_files(
+            [_file(n, f"words of {n}".encode()) for n in names]
+        )
+        window.get_by_role("button", name="Parse 3 documents for").click()
+        expect(window.get_by_text("2 of 3 finished")).to_be_visible(timeout=60_000)
+        expect(window.get_by_text("this hour's limit").first).to_be_visible()
+        with window.expect_download() as download:
+            window.get_by_role("button", name="Download all results").click()
+        with zipfile.ZipFile(download.value.path()) as archive:
+            texts = {n: archive.read(n).decode() for n in archive.namelist() if n.endswith(".md")}
+        assert sorted(texts) == ["note.simulated-2.md", "note.simulated.md"]
+        assert {n for n in names if f"words of {n}" in "".join(texts.values())} == set(names[:2])
+        window.get_by_role("button", name="Cancel 1 unfinished").click()
+        expect(window.get_by_text("3 of 3 finished, 1 cancelled")).to_be_visible(timeout=30_000)
+        window.get_by_role("button", name="Retry 1 cancelled for about $0.01 simulated").click()
+        waits = window.get_by_role("button", name="Cancel 1 unfinished")
+        expect(waits).to_be_visible(timeout=30_000)
+        window.get_by_role("link", name="note.md").click()
+        for kind, words in (("Markdown", "words of note.md"), ("JSON", '"simulated": true')):
+            with window.expect_download() as download:
+                window.get_by_role("button", name=kind, exact=True).click()
+            assert words in download.value.path().read_text()
+        window.close()
 
 
 def test_two_hundred_files_at_once(address: str, page: Page) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from core.console import Console
-from core.domain.budgets import Refusal, Unit
+from core.domain.budgets import Limit, Refusal, Unit
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.routing import Mode
 from core.errors import ConsoleError
@@ -69,7 +69,9 @@ def _why(choice: Choice) -> None:
 def _wait(choice: Choice) -> None:
     st.markdown("**Wait**")
     if choice.opens_at is not None:
-        order = f"{choice.ahead} wait before it" if choice.ahead else "it is the first in the queue"
+        order = "it is the first in the queue"
+        if choice.ahead:
+            order = f"{choice.ahead:,} {'waits' if choice.ahead == 1 else 'wait'} before it"
         st.markdown(
             f"It starts by itself on {times.short(choice.opens_at)} at the latest; {order}."
         )
@@ -78,8 +80,8 @@ def _wait(choice: Choice) -> None:
             "Waiting does not help: it is larger than a whole window. It blocks nobody else."
         )
     taken = [
-        f"{limit_table.amount(use.limit.unit, use.used)} of {limit_table.exact(use.limit.unit, use.limit.amount)} "
-        f"{limit_words(*use.limit.key)}"
+        f"{limit_table.amount(use.limit.unit, use.used)} of "
+        f"{limit_table.exact(use.limit.unit, use.limit.amount)} {_window(use.limit)}"
         for use in choice.next_window
         if use.used
     ]
@@ -90,6 +92,11 @@ def _wait(choice: Choice) -> None:
                 "$", "\\$"
             )
         )
+
+
+def _window(limit: Limit) -> str:
+    """``a day for the team lab``: what an amount, which names its unit itself, is counted over."""
+    return limit_words(*limit.key).split(" ", 1)[1]
 
 
 def _cheaper(console: Console, choice: Choice, actor: Actor) -> None:
@@ -128,7 +135,7 @@ def _raise(console: Console, choice: Choice, refusal: Refusal, actor: Actor) -> 
     text = str(Decimal(enough) / 1_000_000) if limit.unit is Unit.USD else str(enough)
     shown = limit_table.exact(limit.unit, enough)
     return Answer(
-        f"Raise to {shown} {limit_words(*limit.key).split(' ', 1)[1]} for 4 hours",
+        f"Raise to {shown} {_window(limit)} for 4 hours",
         "decide-raise",
         lambda why: console.limits.change(mode, limit.key, text, actor, why, hours=4),
     )

@@ -21,7 +21,11 @@ def amount(unit: Unit, value: int | None) -> str:
     """``$7.50`` or ``1,000 submits``; no limit is a dash."""
     if value is None:
         return "–"
-    return usd_words(usd_from_micros(value)) if unit is Unit.USD else f"{value:,} submits"
+    return usd_words(usd_from_micros(value)) if unit is Unit.USD else _submits(value)
+
+
+def _submits(count: int) -> str:
+    return f"{count:,} submit{'' if count == 1 else 's'}"
 
 
 def exact(unit: Unit, value: int | None) -> str:

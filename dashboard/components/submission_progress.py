@@ -1,5 +1,6 @@
 """Progress of one submission: a bar, a line per document, and what can be done about it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -25,15 +26,15 @@ _NEEDS_A_PERSON = {
     JobStatus.HELD,
     JobStatus.PARTLY_PARSED,
 }
+_UNPARSED = {JobStatus.FAILED_PARSE: "failed", JobStatus.CANCELLED: "cancelled"}
 
 
 def show(view: SubmissionView, console: Console, actor: Actor) -> None:
     """Everything about the submission."""
     done = sum(job.status.is_settled for job in view.jobs)
-    failed = [j for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
     now = console.clock()
-    words = f"{done} of {len(view.jobs)} finished" + (f", {len(failed)} failed" if failed else "")
-    words += _left(view, done, now)
+    ends = [f", {count:,} {word}" for word, count in _unparsed(view.jobs).items()]
+    words = f"{done} of {len(view.jobs)} finished{''.join(ends)}{_left(view, done, now)}"
     st.progress(done / max(1, len(view.jobs)), text=words)
     simulated = " simulated" if view.submission.mode is Mode.MOCK else ""
     price = money(view.submission.estimated_usd).replace("$", "\\$")
@@ -73,6 +74,11 @@ def _stage(view: SubmissionView, job: Job, now: datetime) -> str:
     return f"{words}, about {duration(left)} left" if left > _A_MOMENT else f"{words}, nearly done"
 
 
+def _unparsed(jobs: Sequence[Job]) -> dict[str, int]:
+    """How many failed, and how many a person called off."""
+    return dict(Counter(_UNPARSED[job.status] for job in jobs if job.status in _UNPARSED))
+
+
 def _billed(jobs: Sequence[Job]) -> str:
     """What its documents were billed, and of how many the bill has not come."""
     known = [job.billed_credits for job in jobs if job.billed_credits is not None]
@@ -92,10 +98,11 @@ def _left(view: SubmissionView, done: int, now: datetime) -> str:
 
 def _actions(view: SubmissionView, console: Console, actor: Actor) -> None:
     open_ids = [job.id for job in view.jobs if not job.status.is_settled]
-    failed = [j for j in view.jobs if j.status in {JobStatus.FAILED_PARSE, JobStatus.CANCELLED}]
-    label = plain(f"Retry {len(failed)} failed for about {price_of(failed)}")
-    if failed and st.button(label, key="retry-failed"):
-        carry_out(lambda: console.jobs.retry([job.id for job in failed], actor))
+    again = [job for job in view.jobs if job.status in _UNPARSED]
+    what = " or ".join(_unparsed(again))
+    label = plain(f"Retry {len(again)} {what} for about {price_of(again)}")
+    if again and st.button(label, key="retry-failed"):
+        carry_out(lambda: console.jobs.retry([job.id for job in again], actor))
     if open_ids and st.button(f"Cancel {len(open_ids)} unfinished", key="cancel-open"):
         carry_out(lambda: console.jobs.cancel(open_ids, actor))
     if any(job.status.has_result for job in view.jobs):

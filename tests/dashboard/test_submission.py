@@ -33,6 +33,23 @@ def test_a_submission_says_who_when_and_what_it_cost(
     assert f"Quoted $0.03 simulated, billed 20 credits · by {ALICE} · just now" in words(app)
 
 
+def test_what_a_person_called_off_did_not_fail(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Cancelled documents are counted and tried again as what they are, beside those that failed."""
+    console = make_console()
+    view = submitted(console, {"a.txt": b"words", "b.txt": b"other", "c.txt": b"third"})
+    with console.store.write() as tx:
+        for after in (JobStatus.PARSING, JobStatus.FAILED_PARSE):
+            jobs.change_job(tx, view.job_ids[0], after, ALICE, "test", console.clock())
+        for job_id in view.job_ids[1:]:
+            jobs.change_job(tx, job_id, JobStatus.CANCELLED, ALICE, "test", console.clock())
+    app = open_screen(console, "screens/submission.py", submission=view.id)
+    assert app.get("progress")[0].proto.text == "3 of 3 finished, 1 failed, 2 cancelled"
+    label = app.button(key="retry-failed").label.replace("\\", "")
+    assert label == "Retry 3 failed or cancelled for about $0.04 simulated"
+
+
 def test_trying_failed_documents_again_names_its_price(
     make_console: Callable[..., Console], open_screen: Open
 ) -> None:
