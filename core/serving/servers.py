@@ -15,7 +15,7 @@ from core.serving.connections import Bounds, protocol_with
 
 __all__ = ["Served", "prepare_process", "serve_processes", "server_config"]
 
-_SWITCH_S = 0.0003
+_SWITCH_S = 0.001
 _COLLECT_AFTER = 10_000
 _OPEN_FILES = 4096
 """Two ports full of connections and web sockets, the database's files, and room."""

@@ -9,7 +9,7 @@ from core.telemetry import log
 
 __all__ = ["Latecomers"]
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.1
 _MOST_WAITING = 5000
 
 

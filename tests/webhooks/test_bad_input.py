@@ -7,6 +7,7 @@ import httpx2 as httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from core.api import ingress_app
@@ -127,3 +128,16 @@ def test_signed_nonsense_is_malformed(door: Door, event: dict[str, object]) -> N
     """What no database or clock can hold is refused with 400 and kept as it came."""
     answer = door.send(event)
     assert (answer.status_code, answer.json()["status"]) == (400, "malformed")
+
+
+def test_what_cannot_be_recorded_is_not_accepted(door: Door) -> None:
+    """While the database refuses, a good event is answered 503, and accepted once it comes again."""
+    with door.console.store.write() as tx:
+        tx.execute(text("ALTER TABLE delivery RENAME TO gone"))
+    answer = door.send(an_event())
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+    with door.console.store.write() as tx:
+        tx.execute(text("ALTER TABLE gone RENAME TO delivery"))
+    again = door.send(an_event())
+    assert (again.status_code, again.json()["duplicate"]) == (200, False)
+    assert [d.verdict for d in door.recorded()] == ["accepted"]

@@ -13,7 +13,7 @@ from core.domain.jobs import JobStatus
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig
-from core.store.tables import AttemptRow
+from core.store.tables import AttemptRow, JobRow
 from tests.factories import finished, submitted
 from tests.webhooks.conftest import Door, an_event
 
@@ -35,17 +35,69 @@ def test_a_job_whose_event_is_lost_finishes_and_is_named(
     assert found.causes
 
 
+def _expected(door: Door, *, mode: str = "mock", **facts: object) -> None:
+    """A job that was submitted five minutes ago as ``pjb-7``, of which no event tells."""
+    name = str(facts.get("vendor_job_id", "pjb-7"))
+    job_id = submitted(door.console, {"a.txt": name.encode()}, key=name).job_ids[0]
+    attempt_id = door.console.jobs.view(job_id).attempts[0].id
+    with door.console.store.write() as tx:
+        row, job = tx.get(AttemptRow, attempt_id), tx.get(JobRow, job_id)
+        assert row is not None
+        assert job is not None
+        row.status, row.vendor_job_id, row.webhook_expected = "running", "pjb-7", True
+        row.submitted_at = utc_now() - timedelta(minutes=5)
+        for name, value in facts.items():
+            setattr(row, name, value)
+        job.mode = mode
+        tx.add_all([row, job])
+
+
+def test_each_likely_cause_is_named_where_it_fits_and_nowhere_else(knock: Knock) -> None:
+    """Over the cap, nobody there to receive, answered from the cache, not reachable: each is told by its trace."""
+    door = knock(max_webhook_kb=1, public_url="https://desk.example")
+    _expected(door)
+    (plain,) = door.console.missing.find()
+    assert plain.causes == ("Nothing on record explains it; the sender gave up, or is late.",)
+    assert door.send(an_event(job="pjb-8", filler="x" * 2000)).status_code == 413
+    (found,) = door.console.missing.find()
+    assert ["PARSEDECK_MAX_WEBHOOK_KB" in cause for cause in found.causes] == [True]
+    door.console.presence.begin()  # the first process that receives, now
+    (found,) = door.console.missing.find()
+    assert ["No process of Parsedeck ran" in cause for cause in found.causes] == [False, True]
+
+
+def test_a_real_job_may_have_been_answered_from_the_cache_or_not_reach_us(knock: Knock) -> None:
+    """No credits point at the vendor's cache; in REAL the public address is named, and how to test it."""
+    door = knock(public_url="https://desk.example")
+    _expected(door, mode="real", reported_credits=0)
+    (found,) = door.console.missing.find()
+    assert "from its cache" in found.causes[0]
+    assert "https://desk.example" in found.causes[1]
+    assert "test-path" in found.causes[1]
+
+
+def test_late_is_what_is_late_for_its_tier(knock: Knock) -> None:
+    """Where events of a tier usually come after a minute, one is not missed after 90 seconds, but after five."""
+    door = knock()
+    _expected(door, submitted_at=utc_now() - timedelta(seconds=130))
+    assert len(door.console.missing.find()) == 1  # two minutes, as long as nothing is known
+    for number in range(5):
+        _expected(
+            door,
+            vendor_job_id=f"pjb-usual-{number}",
+            submitted_at=utc_now() - timedelta(minutes=2),
+        )
+        door.send(an_event(f"usual-{number}", job=f"pjb-usual-{number}"))
+    assert door.console.missing.find() == ()
+    door.console.missing._clock = lambda: utc_now() + timedelta(minutes=3)
+    (found,) = door.console.missing.find()
+    assert found.usual > timedelta(minutes=3)
+
+
 def test_a_refused_delivery_is_named_as_the_cause(knock: Knock) -> None:
     """When the event came and was refused, that refusal is the first cause."""
     door = knock()
-    job_id = submitted(door.console, {"a.txt": b"a"}).job_ids[0]
-    attempt_id = door.console.jobs.view(job_id).attempts[0].id
-    with door.console.store.write() as tx:
-        row = tx.get(AttemptRow, attempt_id)
-        assert row is not None
-        row.status, row.vendor_job_id, row.webhook_expected = "running", "pjb-7", True
-        row.submitted_at = utc_now() - timedelta(minutes=5)
-        tx.add(row)
+    _expected(door)
     refused = door.send(an_event(job="pjb-7"), secret="wrong").json()["delivery_id"]
     (found,) = door.console.missing.find()
     assert refused in found.causes[0]

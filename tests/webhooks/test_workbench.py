@@ -170,6 +170,28 @@ def test_send_from_the_command_line(
     assert (unreachable.returncode, "Traceback" in unreachable.stderr) == (1, False)
 
 
+def test_replay_from_the_command_line(
+    knock: Knock, endpoint: tuple[str, list[tuple[dict[str, str], bytes]]]
+) -> None:
+    """``webhook replay`` says first what it would do; to an endpoint of one's own it sends the very bytes."""
+    door = knock()
+    body = b'{"event_id": "spaced",   "event_type":"parse.success","data":{"job_id":"x"}}'
+    came = door.send(body).json()["delivery_id"]
+    url, received = endpoint
+    ahead = _run(door, "replay", came, "--dry-run")
+    assert (ahead.returncode, came in ahead.stdout, received) == (0, True, [])
+    assert len(door.recorded()) == 1
+    done = _run(door, "replay", came, "--to", url)
+    assert done.returncode == 0, done.stderr
+    headers, sent = received[0]
+    assert sent == body
+    verify(headers, sent, [SigningSecret("mock", door.secret())])
+    assert _run(door, "replay", came).returncode == 0
+    assert [d.replay_of for d in door.recorded()] == ["", came]
+    nothing = _run(door, "replay")
+    assert (nothing.returncode, "--since" in nothing.stderr) == (1, True)
+
+
 def test_verify_from_the_command_line(
     knock: Knock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
