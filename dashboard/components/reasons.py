@@ -28,8 +28,8 @@ def ask(
     placeholder: str = "so that others understand it later",
 ) -> None:
     """Ask for a reason and carry out what is chosen; what is refused says why, and the reason stays."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        reason = st.text_input(label, key=key, placeholder=placeholder) or ""
+    reason = st.text_input(label, key=key, placeholder=placeholder) or ""
+    with st.container(horizontal=True):
         pressed = [
             answer
             for answer in answers
