@@ -15,6 +15,7 @@ from core.domain.budgets import (
     next_start,
     refusal_of,
 )
+from core.domain.counts import counted
 from core.domain.documents import EngineName, page_ranges, parse_page_ranges
 from core.domain.jobs import Actor, Attempt, AttemptStatus, Job, JobStatus
 from core.domain.money import usd_to_micros
@@ -80,7 +81,7 @@ def admit(terms: Terms, job: Job, actor: Actor, *, in_turn: bool = False) -> Job
                 attempt.id,
                 AttemptStatus.RESERVED,
                 actor,
-                f"{attempt.estimated_credits} credits reserved",
+                f"{counted(attempt.estimated_credits, 'credit')} reserved",
                 now,
             )
     return jobs.change_job(
@@ -129,7 +130,7 @@ def open_retry(terms: Terms, job: Job, failed: Attempt, cause: str, *, may_wait:
         if may_wait:
             _hold(tx, job, refused, RETRY_RULE, now)
         return refused.what
-    reserved = f"{retry.estimated_credits} credits reserved"
+    reserved = f"{counted(retry.estimated_credits, 'credit')} reserved"
     jobs.change_attempt(tx, retry.id, AttemptStatus.RESERVED, RETRY_RULE, reserved, now)
     jobs.update_job(tx, job.id, billed_credits=ledger.billed_credits(tx, job.id))
     return ""

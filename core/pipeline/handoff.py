@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from core.blobs import path_of
 from core.clock import Clock, new_id
+from core.domain.counts import counted
 from core.domain.documents import ParsedDocument
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.routing import Mode
@@ -60,7 +61,7 @@ def begin(tx: Transaction, job: Job, now: datetime) -> JobStatus:
     if not targets:
         cause = "no next stage is configured"
         return jobs.change_job(tx, job.id, JobStatus.COMPLETE, _SYSTEM, cause, now).status
-    cause = f"handed to {len(targets)} downstream{'' if len(targets) == 1 else 's'}"
+    cause = f"handed to {counted(len(targets), 'downstream')}"
     return jobs.change_job(tx, job.id, JobStatus.HANDING_OFF, _SYSTEM, cause, now).status
 
 

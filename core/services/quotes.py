@@ -8,6 +8,7 @@ from math import inf
 
 from core.domain import times
 from core.domain.budgets import EVERYTHING, Ask, LimitUse, Unit, Window, scopes_of, with_reserved
+from core.domain.counts import counted
 from core.domain.documents import Document, EngineName
 from core.domain.jobs import Job
 from core.domain.links import leads_here, leads_inside
@@ -246,7 +247,7 @@ def is_over(quote: Quote) -> bool:
 def _amounts(unit: Unit, asked: int, left: int) -> tuple[str, str]:
     """What is asked and what is left, told apart also where rounding would make them the same."""
     if unit is Unit.SUBMITS:
-        return f"{asked:,} {'submit' if asked == 1 else 'submits'}", f"{left:,}"
+        return counted(asked, "submit"), f"{left:,}"
     takes, rest = usd_from_micros(asked), usd_from_micros(left)
     if usd_words(takes) == usd_left(rest) and asked > left:
         return usd_exact(takes), usd_exact(rest)

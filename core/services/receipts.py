@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.domain import times
+from core.domain.counts import counted
 from core.domain.jobs import Attempt, Job
 from core.domain.money import PriceBook, PriceKind, usd_from_micros
 from core.domain.routing import Mode
@@ -56,8 +57,7 @@ class ReceiptLine:
     @property
     def words(self) -> str:
         """One line for the terminal and the screen."""
-        noun = "sheet" if self.credits_per_sheet else "page"
-        pages = f"{self.pages:,} {noun}{'' if self.pages == 1 else 's'}"
+        pages = counted(self.pages, "sheet" if self.credits_per_sheet else "page")
         if self.engine == "local":
             return f"{pages} by the local engine: free"
         per_page = "?" if self.credits_per_page is None else f"{self.credits_per_page}"

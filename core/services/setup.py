@@ -9,6 +9,7 @@ from enum import StrEnum
 from core.clock import Clock
 from core.domain import times
 from core.domain.budgets import EVERYTHING, Unit, Window
+from core.domain.counts import counted
 from core.domain.jobs import Actor
 from core.domain.money import ANY, usd_exact, usd_from_micros
 from core.errors import ConsoleError, SettingsError
@@ -277,7 +278,7 @@ class Setup:
                 "Webhook secret",
                 Grade.OK if number == 1 or needed.get(fingerprint) else Grade.INFO,
                 f"{fingerprint} {'signs new jobs' if number == 1 else 'only verifies'}; "
-                f"{_jobs(needed.get(fingerprint, 0))} in flight.",
+                f"{counted(needed.get(fingerprint, 0), 'job')} in flight.",
                 "" if number == 1 or needed.get(fingerprint) else "No job needs it any more.",
             )
             for number, fingerprint in enumerate(configured, start=1)
@@ -286,7 +287,7 @@ class Setup:
             Fact(
                 "Webhook secret",
                 Grade.PROBLEM,
-                f"{_jobs(count)} in flight will be signed with {fingerprint}, which is not configured.",
+                f"{counted(count, 'job')} in flight will be signed with {fingerprint}, which is not configured.",
                 "Add that secret again, after the new one, to LLAMAPARSE_WEBHOOK_SECRET.",
             )
             for fingerprint, count in needed.items()
@@ -371,10 +372,6 @@ class Setup:
         except ConsoleError as error:
             return Fact(topic, Grade.PROBLEM, error.what, error.next_step)
         return Fact(topic, Grade.OK, fine)
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job{'' if count == 1 else 's'}"
 
 
 def _overrides(

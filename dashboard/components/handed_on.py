@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.console import Console
+from core.domain.counts import counted
 from core.domain.jobs import Actor
 from core.services.downstreams import DownstreamView
 from core.store.handoffs import DELIVERED, EVENT_TYPES, FAILED, PENDING
@@ -91,7 +92,7 @@ def _counts(counts: Mapping[str, int], chosen: _Choice) -> None:
             st.badge(f"{counts.get(status, 0):,} {sign.word}", icon=sign.icon, color=sign.color)
     wanted = chosen.which.statuses or counts.keys()
     total = sum(count for status, count in counts.items() if status in wanted)
-    said = f"{total:,} hand-off{'' if total == 1 else 's'}"
+    said = counted(total, "hand-off")
     st.caption(plain(said + (f" · filters: {', '.join(chosen.words)}" if chosen.words else "")))
 
 

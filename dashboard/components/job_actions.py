@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.console import Console
 from core.domain.budgets import Unit, Window
+from core.domain.counts import counted
 from core.domain.jobs import Actor, Job, JobStatus
 from core.domain.money import usd_from_micros, usd_left
 from core.domain.routing import Mode
@@ -76,10 +77,11 @@ def _replace_stand_ins(found: Sequence[Job], console: Console, actor: Actor) -> 
         wanted = [console.again.stand_ins(job) for job in found]
         price = money(sum((each.usd for each in wanted), Decimal(0))).replace("$", "\\$")
         pages = sum(each.count for each in wanted)
-        noun = "page" if pages == 1 else "pages"
-        st.markdown(f"LlamaParse parses {pages} provisional {noun} again, for {price}:")
+        st.markdown(f"LlamaParse parses {counted(pages, 'provisional page')} again, for {price}:")
         _names(found)
-        if st.button(f"Parse {pages} {noun} for {price}", key="stand-ins", type="primary"):
+        if st.button(
+            f"Parse {counted(pages, 'page')} for {price}", key="stand-ins", type="primary"
+        ):
             carry_out(lambda: [console.again.order(each, actor) for each in wanted])
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.domain.budgets import LimitUse, Unit, next_start
+from core.domain.counts import counted
 from core.domain.money import usd_exact, usd_from_micros, usd_left, usd_words
 from core.domain.routing import Mode
 from core.services.limits import LimitLine, limit_words
@@ -21,11 +22,7 @@ def amount(unit: Unit, value: int | None) -> str:
     """``$7.50`` or ``1,000 submits``; no limit is a dash."""
     if value is None:
         return "–"
-    return usd_words(usd_from_micros(value)) if unit is Unit.USD else _submits(value)
-
-
-def _submits(count: int) -> str:
-    return f"{count:,} submit{'' if count == 1 else 's'}"
+    return usd_words(usd_from_micros(value)) if unit is Unit.USD else counted(value, "submit")
 
 
 def exact(unit: Unit, value: int | None) -> str:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
+from core.domain.counts import counted
 from core.domain.jobs import Actor
 from core.domain.money import ANY, PriceKind
 from core.services.prices import KEYS, Prices
@@ -100,4 +101,4 @@ def _price(kind: PriceKind, amount: Decimal | None) -> str:
         return "not known: nothing is spent on it"
     if kind.is_money:
         return f"${amount.normalize():f}" if amount % 1 else f"${int(amount):,}"
-    return f"{int(amount):,} credit{'' if amount == 1 else 's'}"
+    return counted(int(amount), "credit")

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
+from core.domain.counts import counted
 from core.domain.documents import EngineName
 from core.domain.money import Tier
 from core.domain.routing import Mode
@@ -101,9 +102,8 @@ def sum_line(quote: Quote) -> str:
             pages[where] = pages.get(where, 0) + (count or line.upload.priced_pages)
     by_engine = ", ".join(f"{count:,} by {where}" for where, count in pages.items())
     total = sum(pages.values())
-    noun = "page" if total == 1 else "pages"
     most = "" if all(line.upload.document.page_count for line in quote.parsable) else "at most "
-    return f"{most}{total:,} {noun}: {by_engine} · {quote.credits:,} credits · {money(quote.usd)}"
+    return f"{most}{counted(total, 'page')}: {by_engine} · {counted(quote.credits, 'credit')} · {money(quote.usd)}"
 
 
 def shares_line(quote: Quote) -> str:
@@ -119,7 +119,7 @@ def _plan(line: QuoteLine, mode: Mode) -> str:
     if line.plan is None:
         return "–"
     return ", ".join(
-        f"{'all' if count is None else count} page{'' if count == 1 else 's'} by {where}"
+        f"{'all pages' if count is None else counted(count, 'page')} by {where}"
         for where, count in _pages_by_engine(line, mode)
     )
 

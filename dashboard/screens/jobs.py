@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.domain.counts import counted
 from core.domain.money import Tier
 from core.store.jobs import JobFilter
 from dashboard.components import causes, filters, header, job_actions, job_table
@@ -51,7 +52,7 @@ chosen_by = [
 chosen_by += [engine_name(engine, console.modes.current())] if engine else []
 chosen_by += [f"{age}"] if age else []
 chosen_by += [f"because: {which.reason}"] if which.reason else []
-count = f"{found.total:,} job{'' if found.total == 1 else 's'}"
+count = counted(found.total, "job")
 st.caption(plain(count + (f" · filters: {', '.join(chosen_by)}" if chosen_by else "")))
 if found.total:
     chosen = job_table.show(found.jobs, console.clock(), key="jobs", selectable=True)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.domain.counts import counted
 from core.domain.money import Tier
 from core.services.quotes import is_over, share_sentence
 from dashboard.components import (
@@ -66,10 +67,9 @@ if is_over(quote):
 else:
     st.markdown(share)
 st.caption(quote_table.shares_line(quote))
-noun = "document" if count == 1 else "documents"
 simulated = " simulated" if mode == "mock" else ""
 if st.button(
-    f"Parse {count} {noun} for {money(quote.usd)}{simulated}".replace("$", "\\$"),
+    f"Parse {counted(count, 'document')} for {money(quote.usd)}{simulated}".replace("$", "\\$"),
     type="primary",
     key="parse",
 ):

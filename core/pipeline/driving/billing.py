@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 from core.domain.budgets import book_of
+from core.domain.counts import counted
 from core.domain.jobs import Attempt, AttemptStatus, Job
 from core.domain.money import usd_from_micros, usd_words
 from core.engines.protocol import ParseEngine
@@ -34,7 +35,7 @@ def settle(  # noqa: PLR0913 - what was billed, for what, when
         credits_,
         outcome=fresh.status.value,
         was_sent=fresh.submits > 0,
-        cause=cause or f"{fresh.status.value}, {credits_} credits billed",
+        cause=cause or f"{fresh.status.value}, {counted(credits_, 'credit')} billed",
         pages=pages,
     )
     entry = ledger.bill(tx, attempt.id, what, prices.book(tx), now)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from core.domain.counts import counted
 from core.domain.documents import EngineName, ParsedDocument, page_ranges
 from core.domain.jobs import Attempt, AttemptStatus, Job
 from core.engines.protocol import ParseOrder
@@ -96,7 +97,7 @@ def point_at(  # noqa: PLR0913 - what was made, for what, where it lies
         attempt.id,
         AttemptStatus.DONE,
         SYSTEM,
-        f"{len(result.pages)} pages stored",
+        f"{counted(len(result.pages), 'page')} stored",
         now,
         result_blob=blob,
         reported_credits=result.credits,
