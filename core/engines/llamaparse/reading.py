@@ -1,4 +1,4 @@
-"""Reading an answer with pages: one page at a time, so that large ones are not taken apart as a whole."""
+"""Reading an answer with pages: large ones page by page, so that they are never taken apart as a whole."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from core.engines.llamaparse.wire import JobAnswer, PageAnswer, Section
 
-__all__ = ["pages_apart", "read_job"]
+__all__ = ["pages_apart", "read_by_pages", "read_job"]
 
 _JOB = TypeAdapter(JobAnswer)
 _PAGE = TypeAdapter(PageAnswer)
@@ -17,10 +17,17 @@ _TO_BRACKET = re.compile(rb'(?:[^]["{}]++|"([^"\\]*+(?:\\.[^"\\]*+)*+)")*+([][{}
 _ANSWER, _SECTION, _PAGES = b"{", b"{{", b"{{["
 _SECTIONS = {b"markdown": "markdown", b"text": "text", b"items": "items"}
 _PLACE = b'{"page_number":0}'
+# below, looking for pages costs more time than it saves memory
+_LARGE_BYTES = 1024 * 1024
 
 
 def read_job(answer: bytes) -> JobAnswer:
     """The answer about a job. Raises pydantic's ``ValidationError`` for anything else."""
+    return read_by_pages(answer) if len(answer) > _LARGE_BYTES else _JOB.validate_json(answer)
+
+
+def read_by_pages(answer: bytes) -> JobAnswer:
+    """The same as reading it at once, with one page in memory twice instead of all."""
     rest, places = pages_apart(answer)
     job = _JOB.validate_json(rest)
     sections = {

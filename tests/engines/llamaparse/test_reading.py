@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.domain.money import Tier
 from core.engines.llamaparse.answers import parsed_document_of
-from core.engines.llamaparse.reading import pages_apart, read_job
+from core.engines.llamaparse.reading import pages_apart, read_by_pages, read_job
 from core.engines.llamaparse.wire import JobAnswer
 from core.engines.protocol import ParseOrder
 from core.pipeline.results import dump
@@ -66,7 +66,7 @@ def test_page_by_page_gives_what_the_whole_gives(
 ) -> None:
     """Whatever the service answers is read, or refused, as if it were read at once."""
     body = json.dumps(answer, ensure_ascii=is_ascii, indent=indent).encode()
-    assert _read(read_job, body) == _read(_AS_A_WHOLE.validate_json, body)
+    assert _read(read_by_pages, body) == _read(_AS_A_WHOLE.validate_json, body)
 
 
 @given(
@@ -81,7 +81,7 @@ def test_a_broken_answer_is_refused_either_way(
     body = json.dumps(answer).encode()
     at = cut % len(body)
     broken = body[:at] + put + body[at + 1 :]
-    assert _read(read_job, broken) == _read(_AS_A_WHOLE.validate_json, broken)
+    assert _read(read_by_pages, broken) == _read(_AS_A_WHOLE.validate_json, broken)
 
 
 @pytest.mark.parametrize("cut", range(1, 90, 7))
@@ -90,8 +90,8 @@ def test_an_answer_that_was_cut_is_refused(cut: int) -> None:
     body = (
         b'{"job": {"id": "a"}, "markdown": {"pages": [{"page_number": 1, "markdown": "# one {"}]}}'
     )
-    assert _read(read_job, body) is not None
-    assert _read(read_job, body[:-cut]) is None
+    assert _read(read_by_pages, body) is not None
+    assert _read(read_by_pages, body[:-cut]) is None
 
 
 def test_pages_are_taken_out_of_their_sections_only() -> None:
