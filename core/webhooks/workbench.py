@@ -12,7 +12,16 @@ from core.clock import new_id
 from core.errors import ConsoleError
 from core.webhooks.signatures import VENDOR_HEADER, SigningSecret, sign
 
-__all__ = ["TEMPLATES", "Crafted", "Fault", "as_curl", "craft", "from_body", "template"]
+__all__ = [
+    "TEMPLATES",
+    "Crafted",
+    "Fault",
+    "as_curl",
+    "as_signing_curl",
+    "craft",
+    "from_body",
+    "template",
+]
 
 
 class Fault(StrEnum):
@@ -122,6 +131,29 @@ def as_curl(url: str, crafted: Crafted) -> str:
     headers = " ".join(f"-H {shlex.quote(f'{n}: {v}')}" for n, v in crafted.headers.items())
     body = shlex.quote(crafted.body.decode("utf-8", "replace"))
     return f"curl -sS -X POST {headers} --data-binary {body} {shlex.quote(url)}"
+
+
+def as_signing_curl(url: str, body: bytes) -> str:
+    """Lines for a shell that send these bytes, signed there: they hold neither a secret nor a signature.
+
+    Empty for bytes that no shell can hold as text.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return ""
+    if "\0" in text:
+        return ""
+    digest = (
+        'printf %s "$BODY" | openssl dgst -sha256 -hmac "${LLAMAPARSE_WEBHOOK_SECRET%%,*}" -r'
+        " | cut -d' ' -f1"
+    )
+    return (
+        f"BODY={shlex.quote(text)}\n"
+        f"curl -sS -X POST -H 'Content-Type: application/json' \\\n"
+        f'  -H "{VENDOR_HEADER}: sha256=$({digest})" \\\n'
+        f'  --data-binary "$BODY" {shlex.quote(url)}'
+    )
 
 
 def _signed(text: str, faults: frozenset[Fault], secret: SigningSecret) -> Crafted:

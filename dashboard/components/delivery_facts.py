@@ -6,17 +6,19 @@ from core.domain.jobs import AttemptStatus
 from core.services.deliveries import Check, DeliveryView
 from core.webhooks.forensics import Finding
 from core.webhooks.misreadings import Mistake
+from core.webhooks.workbench import as_signing_curl
 from dashboard.components import times
 from dashboard.components.verdicts import CHECK_SIGNS, VERDICT_SIGNS
 from dashboard.wording import STAGE_WORDS, plain, size
 
 __all__ = ["show"]
 
+_LONGEST_COPY = 10_000
 _SCOPES = {"real": "LlamaParse", "mock": "the simulator", "test": "a test", "": "nobody we know"}
 
 
-def show(view: DeliveryView, now_ago: str) -> None:
-    """Everything on record about it."""
+def show(view: DeliveryView, now_ago: str, url: str) -> None:
+    """Everything on record about it; ``url`` is where it can be sent again."""
     delivery = view.delivery
     sign = VERDICT_SIGNS[delivery.verdict]
     facts = [
@@ -53,6 +55,7 @@ def show(view: DeliveryView, now_ago: str) -> None:
                 icon=":material/construction:",
                 query_params={"tab": "Workbench", "from": delivery.id},
             )
+    _commands(view, url)
     left, right = st.columns(2)
     with left:
         _raw(view)
@@ -93,6 +96,25 @@ def _change(view: DeliveryView) -> None:
             st.caption(changed if before != after else f"{before}, before and after")
         else:
             st.caption("It changed nothing about this document yet.")
+
+
+def _commands(view: DeliveryView, url: str) -> None:
+    """The same from a shell: looked at, sent to an endpoint of one's own, bent in a test, or by curl."""
+    delivery = view.delivery
+    with st.expander("As a command", icon=":material/terminal:"):
+        lines = [
+            f"parsedeck webhook replay {delivery.id} --dry-run",
+            f"parsedeck webhook replay {delivery.id} --to http://127.0.0.1:3000/hook",
+        ]
+        if view.pretty:
+            lines.append(f"parsedeck webhook send --from {delivery.id}")
+        st.code("\n".join(lines), language="bash", wrap_lines=True)
+        is_whole = len(delivery.body) == delivery.body_size <= _LONGEST_COPY
+        if is_whole and (command := as_signing_curl(url, delivery.body)):
+            st.code(command, language="bash", wrap_lines=True)
+            st.caption(
+                "Signed in your shell, with the first secret of `LLAMAPARSE_WEBHOOK_SECRET`."
+            )
 
 
 def _stage(status: str) -> str:

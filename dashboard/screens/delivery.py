@@ -23,7 +23,8 @@ def live() -> None:
     """The facts, moving until the event is applied."""
     with explained():
         fresh = console.deliveries.view(delivery_id)
-        delivery_facts.show(fresh, ago(fresh.delivery.received_at, console.clock()))
+        when = ago(fresh.delivery.received_at, console.clock())
+        delivery_facts.show(fresh, when, console.workbench.own_url)
 
 
 live()

@@ -119,6 +119,28 @@ def test_downstream_sends_again_what_nobody_took(
     assert "send-again" not in [button.key for button in app.button]
 
 
+def test_the_page_of_a_hand_off_leads_to_where_it_was_sent_again(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """One that nobody took is replayed from its page; whoever opens that page later is led on."""
+    console = make_console(downstream_private=True)
+    _handed_on(console, 2)
+    (failed,) = console.downstreams.page(HandoffFilter(statuses=frozenset({"failed"}))).lines
+    query = {"tab": "Downstream", "handoff": failed.id}
+    app = open_screen(console, "screens/webhooks.py", **query)
+    app.button(key="handoff-replay").click().run()
+    no_traceback(app)
+    newest = console.downstreams.view(failed.id).newest
+    assert newest.status == "pending"
+    assert app.button(key="handoff-replay").label == "Send now"
+    app = open_screen(console, "screens/webhooks.py", **query)
+    assert "Sent again by" in words(app)
+    assert "handoff-replay" not in [button.key for button in app.button]
+    app.button(key="handoff-newest").click().run()
+    no_traceback(app)
+    assert newest.id in app.query_params["handoff"]
+
+
 def test_a_sealed_endpoint_says_what_to_put_back(
     make_console: Callable[..., Console], open_screen: Open, tmp_path: Path
 ) -> None:

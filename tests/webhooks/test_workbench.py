@@ -24,7 +24,7 @@ from core.serving import Served
 from core.simulator import SimulatorConfig
 from core.store.tables import AttemptRow, JobRow
 from core.webhooks.signatures import SigningSecret, sign, verify
-from core.webhooks.workbench import TEMPLATES, Fault, as_curl
+from core.webhooks.workbench import TEMPLATES, Fault, as_curl, as_signing_curl
 from tests.factories import submitted, wait_until
 from tests.webhooks.conftest import Door, an_event
 
@@ -126,6 +126,30 @@ def test_the_curl_command_does_the_same(knock: Knock) -> None:
     arguments = [curl, *shlex.split(command)[1:]]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["status"] == "parked"
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_the_command_of_a_recorded_delivery_signs_in_the_shell(knock: Knock, end: str) -> None:
+    """Pasted into a shell it sends the very bytes, signed by openssl; the lines themselves hold no secret."""
+    if shutil.which("curl") is None or shutil.which("openssl") is None:
+        pytest.skip("curl or openssl is not installed")
+    door = knock(webhook_secrets="whsec_mine,whsec_old")
+    body = (json.dumps(an_event(note='it\'s $HOME `x` \\ "ü"'), indent=2) + end).encode()
+    with Served(ingress_app(door.console)) as served:
+        command = as_signing_curl(f"{served.url}/api/v1/webhooks/llamaparse", body)
+        environment = {**os.environ, "LLAMAPARSE_WEBHOOK_SECRET": "whsec_mine,whsec_old"}
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=True
+        )
+    assert json.loads(done.stdout)["status"] == "parked", done.stderr
+    assert door.recorded()[0].body == body
+    assert "whsec" not in command
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"{}\0"])
+def test_what_no_shell_can_hold_has_no_command(body: bytes) -> None:
+    """Rather none than one that sends something else."""
+    assert as_signing_curl("http://127.0.0.1:1/", body) == ""
 
 
 @pytest.fixture
