@@ -93,8 +93,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_SECRET_ACCESS_KEY": "made-up",
     }.items():
         monkeypatch.setenv(name, value)
-    httpx.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()
-    httpx.put(f"http://{host}:{port}/documents").raise_for_status()
+    httpx.post(f"http://{host}:{port}/moto-api/reset", timeout=60).raise_for_status()
+    httpx.put(f"http://{host}:{port}/documents", timeout=60).raise_for_status()
     yield "s3://documents/parsedeck"
     server.stop()
 

@@ -28,6 +28,7 @@ __all__ = [
     "health_of",
     "signal_of",
     "trouble",
+    "waits_as_asked",
 ]
 
 
@@ -234,6 +235,13 @@ def trouble(
     return "" if breaker.state is BreakerState.CLOSED else breaker.words
 
 
+def waits_as_asked(breaker: Breaker, policy: HealthPolicy) -> bool:
+    """Whether an open breaker waits because the engine asked for a pause: until then it is not even probed."""
+    if breaker.state is not BreakerState.OPEN or breaker.since is None or breaker.until is None:
+        return False
+    return breaker.until > breaker.since + _pause(breaker.reason, breaker.openings, policy)
+
+
 def _while_closed(
     breaker: Breaker, outcome: Outcome, recent: Iterable[Outcome], policy: HealthPolicy
 ) -> Breaker:
@@ -276,9 +284,7 @@ def _is_back(
     if outcome.operation != "probe" or outcome.signal is not Signal.OK:
         return False
     since = breaker.since
-    if since is None or breaker.reason is OpenReason.QUOTA:
-        return False
-    if breaker.until != since + _pause(breaker.reason, breaker.openings, policy):
+    if since is None or breaker.reason is OpenReason.QUOTA or waits_as_asked(breaker, policy):
         return False
     return any(o.operation == "probe" and o.signal.is_bad and o.at >= since for o in recent)
 

@@ -23,6 +23,7 @@ from core.domain.health import (
     health_of,
     signal_of,
     trouble,
+    waits_as_asked,
 )
 from core.errors import StoreUnavailable
 from core.store import Store, Transaction, availability, health
@@ -178,7 +179,8 @@ class Watch:
             health.save(tx, self.engine, breaker)
             if breaker.state is BreakerState.CLOSED and outcomes[-1].signal is Signal.FAILED:
                 # an outage, or bad luck: the next probes tell, and need not wait for their interval
-                soon = self._clock() + timedelta(seconds=_DOUBT_S)
+                soon_s = max(_DOUBT_S, outcomes[-1].retry_after_s)
+                soon = self._clock() + timedelta(seconds=soon_s)
                 health.hasten_probe(tx, self.engine, soon)
             self._tidy(tx)
         return breaker
@@ -212,7 +214,10 @@ class Watch:
         breaker = known.breaker if known else self._rebuilt(tx, now)
         hold = known.hold if known and known.hold and now < known.hold.until else None
         at = known.next_probe_at if known else None
-        return EngineHealth(self.engine, as_of(breaker, now, self.policy), hold, at)
+        breaker = as_of(breaker, now, self.policy)
+        if at is not None and waits_as_asked(breaker, self.policy):
+            at = breaker.until
+        return EngineHealth(self.engine, breaker, hold, at)
 
     def trouble(self) -> str:
         """Why the engine cannot be used now, in words; empty when it can."""
@@ -255,11 +260,11 @@ class Watch:
         now = self._clock()
         with self._store.read() as tx:
             known = health.find(tx, self.engine)
-        if known is not None and not _is_due(known.next_probe_at, now, interval_s):
+        if known is not None and not self._is_due(known, now, interval_s):
             return False
         with self._store.write() as tx:
             known = self._locked(tx)
-            if not _is_due(known.next_probe_at, now, interval_s):
+            if not self._is_due(known, now, interval_s):
                 return False
             breaker = as_of(known.breaker, now, self.policy)
             pause_s = interval_s
@@ -271,6 +276,11 @@ class Watch:
                 until = min(until, max(breaker.until, now + timedelta(seconds=1)))
             health.claim_probe(tx, self.engine, who, until)
         return True
+
+    def _is_due(self, known: EngineHealth, now: datetime, interval_s: float) -> bool:
+        if waits_as_asked(as_of(known.breaker, now, self.policy), self.policy):
+            return False
+        return _is_due(known.next_probe_at, now, interval_s)
 
     def _locked(self, tx: Transaction) -> EngineHealth:
         return health.lock(tx, self.engine, self._rebuilt(tx, self._clock()))

@@ -1,13 +1,21 @@
 """An engine's breaker in sentences: why it is not used, what is being tried, what comes next and when."""
 
 from datetime import datetime, timedelta
+from math import ceil
 
+from core.domain.documents import EngineName
 from core.domain.health import Breaker, BreakerState, OpenReason
 from core.services.engines import EngineState
-from core.store.health import HealthChange
+from core.store.health import EngineHealth, HealthChange
 from dashboard.wording import BREAKER_SIGNS, ON_HOLD, Sign, duration
 
-__all__ = ["change", "next_probe", "sentences", "sign"]
+__all__ = ["change", "next_probe", "sentences", "sign", "step"]
+
+_STEPS = {
+    OpenReason.KEY: "Check the key in Setup.",
+    OpenReason.QUOTA: "Buy credits at LlamaParse, or use another key.",
+    OpenReason.ADDRESS: "Check LLAMAPARSE_BASE_URL in Setup.",
+}
 
 
 def sign(state: EngineState) -> Sign:
@@ -23,10 +31,18 @@ def sentences(state: EngineState, now: datetime) -> list[str]:
     match known.breaker.state:
         case BreakerState.OPEN:
             until = known.breaker.until or now
-            return [state.trouble, f"It is tried again in {duration(until - now)}."]
+            return [state.trouble, *step(known), f"It is tried again in {_left(until - now)}."]
         case BreakerState.HALF_OPEN:
-            return [state.trouble, _on_trial(known.breaker, state.trials)]
+            return [state.trouble, *step(known), _on_trial(known.breaker, state.trials)]
     return ["Nothing speaks against it."]
+
+
+def step(known: EngineHealth) -> list[str]:
+    """What a person has to do about LlamaParse, which does not come back by itself; nothing in an outage."""
+    if known.hold is not None or known.engine != EngineName.LLAMAPARSE:
+        return []
+    found = _STEPS.get(known.breaker.reason)
+    return [found] if found and known.breaker.state is not BreakerState.CLOSED else []
 
 
 def change(record: HealthChange) -> str:
@@ -43,10 +59,15 @@ def next_probe(state: EngineState, now: datetime) -> str:
     if at is None:
         return ""
     if at > now:
-        return f"Next probe in {duration(at - now)}."
+        return f"Next probe in {_left(at - now)}."
     if now - at < _BY_NOW:
         return "The next probe is due."
     return "Nobody probes it now."
+
+
+def _left(span: timedelta) -> str:
+    """How long it still takes, in whole seconds: it is looked at every five."""
+    return f"{seconds} s" if (seconds := ceil(span.total_seconds())) < 60 else duration(span)  # noqa: PLR2004
 
 
 # who probes looks each second, and waits for a turn of the pace

@@ -19,9 +19,12 @@ def summary(periods: Sequence[Period]) -> str:
     if not calls:
         return "No calls in the last 24 hours."
     failed = sum(period.failed for period in periods)
-    bad = sum(bool(period.failed) for period in periods)
+    bad, slow = (
+        sum(map(bool, found)) for found in zip(*((p.failed, p.slow) for p in periods), strict=True)
+    )
     noun = "period" if bad == 1 else "periods"
-    trouble = f", failures in {bad} {noun} of 5 minutes" if bad else ""
+    trouble = f", failures in {bad} {noun} of 5 minutes (hatched)" if bad else ""
+    trouble += f", slow answers in {slow} (yellow)" if slow else ""
     return f"{(calls - failed) / calls:.1%} of {calls:,} calls answered in 24 hours{trouble}."
 
 

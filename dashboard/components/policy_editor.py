@@ -85,7 +85,7 @@ def _edited(now: RoutePolicy, others: list[EngineName]) -> RoutePolicy:
             key="policy-limit",
         ),
         st.toggle(
-            "Once LlamaParse is back, parse stand-ins again by themselves",
+            "Parse stand-ins again once LlamaParse is back",
             value=now.parse_again,
             key="policy-again",
             help="Only what lacked LlamaParse, a few at a time and within the limits.",

@@ -5,13 +5,15 @@ import streamlit as st
 from core.domain.counts import counted
 from core.domain.money import Tier
 from core.store.jobs import JobFilter
-from dashboard.components import causes, filters, header, job_actions, job_table
+from dashboard.components import causes, filters, header, job_actions, job_table, outage
 from dashboard.runtime import actor, get_console
 from dashboard.wording import STATE_SIGNS, engine_name, plain, tier_name
 
 _PAGE = 50
 console = get_console()
-header.show("Jobs", console.modes.current())
+mode = console.modes.current()
+header.show("Jobs", mode)
+outage.show(console, mode)
 with st.container(horizontal=True):
     words = sorted({sign.word for sign in STATE_SIGNS.values()})
     states = st.multiselect("State", words, placeholder="All", key="state", bind="query-params")
@@ -27,7 +29,7 @@ with st.container(horizontal=True):
         "Engine",
         list(console.engines.cards),
         "engine",
-        words=lambda name: engine_name(name, console.modes.current()),
+        words=lambda name: engine_name(name, mode),
     )
     age = filters.one("Time", list(filters.AGES), "time")
     text = filters.text("Name", "text")
@@ -49,7 +51,7 @@ chosen_by = [
     *(tier_name(t) for t in tiers),
     *([f"name contains “{text}”"] if text else []),
 ]
-chosen_by += [engine_name(engine, console.modes.current())] if engine else []
+chosen_by += [engine_name(engine, mode)] if engine else []
 chosen_by += [f"{age}"] if age else []
 chosen_by += [f"because: {which.reason}"] if which.reason else []
 count = counted(found.total, "job")

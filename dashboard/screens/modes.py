@@ -39,6 +39,6 @@ def cost() -> None:
 
 
 live()
-cost()
 facts.show(console.setup.formats())
+cost()
 policy_editor.show(console, actor())

@@ -153,6 +153,28 @@ def test_a_price_that_changed_in_the_dialog_is_shown_before_it_counts(
     assert console.jobs.view(job_id).job.is_provisional
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("unauthorized", "New documents wait; nothing is lost. Check the key in Setup."),
+        ("quota", "New documents wait; nothing is lost. Buy credits at LlamaParse"),
+        ("server", "New documents wait and go on by themselves; nothing is lost."),
+    ],
+)
+@pytest.mark.parametrize("screen", ["overview", "submit", "jobs"])
+def test_wherever_documents_are_met_an_outage_says_what_to_do(
+    make_console: Callable[..., Console], screen: str, kind: str, words: str
+) -> None:
+    """What a person has to mend does not go by itself, and the banner names it; an outage does."""
+    console = make_console(api_key="llx-k", mode="real", health=HealthPolicy(in_a_row=1))
+    console.watch.heard("submit", kind, 0.1)
+    console.watch.write_now()
+    dashboard.runtime.get_console.clear()
+    dashboard.runtime.install(console)
+    app = AppTest.from_file(APP, default_timeout=30).run()
+    assert words in _text(app.switch_page(f"screens/{screen}.py").run())
+
+
 def test_jobs_keep_their_plan_unless_asked(
     make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest]
 ) -> None:
@@ -215,7 +237,8 @@ def test_the_strip_says_in_words_what_its_colours_show() -> None:
         Period(NOW + timedelta(minutes=5)),
     )
     assert "75.0% of 4 calls answered" in health_charts.summary(found)
-    assert "failures in 1 period" in health_charts.summary(found)
+    assert "failures in 1 period of 5 minutes (hatched)" in health_charts.summary(found)
+    assert "slow answers in 1 (yellow)" in health_charts.summary(found)
     strip = health_charts.availability(found)
     assert list(strip.data[0].customdata) == [
         "4 calls, 1 failed, 1 slow, median 200 ms",

@@ -240,7 +240,10 @@ def test_recovery_is_no_stampede(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Forty jobs wait for the service; in its first minute it sees no more calls than the pace allows."""
+    """Forty jobs wait for the service; in its first minute it sees no more calls than the pace allows.
+
+    As many as that are right: what waits has more to ask than a minute holds, and probes are paced with it.
+    """
     switches = Switches(status=503)
     with Served(a_vendor(tmp_path / "vendor", switches, pages_that(1))) as served:
         console = make_console(

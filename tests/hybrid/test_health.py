@@ -13,11 +13,14 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.api import all_routes
+from core.clock import utc_now
 from core.console import Console
+from core.domain.documents import EngineName
 from core.domain.health import BreakerState, HealthPolicy, Hold, OpenReason
 from core.domain.jobs import JobStatus
 from core.domain.money import Tier
 from core.domain.routing import Mode
+from core.pipeline.health import Watch
 from core.serving import Served
 from core.store import health
 from core.store.tables import HealthRow, PaceRow
@@ -138,6 +141,39 @@ def test_the_breaker_is_one_for_all_processes_and_so_is_the_prober(
         assert second.health.look().breaker.reason is OpenReason.QUOTA
         assert second.watch.gate() != ""
     assert probes <= 2
+
+
+def test_a_pause_that_the_service_asks_for_is_kept(
+    make_console: Callable[..., Console], tmp_path: Path, database_url: str
+) -> None:
+    """Retry-After: for so long nothing is sent and nobody probes, however often one is asked to; then it is tried."""
+    hour = timedelta(hours=1)
+    moment = [timedelta(0)]
+    policy = HealthPolicy(in_a_row=2, open_s=1)
+    with _served(tmp_path, Switches(status=503, retry_after_s=3600)) as service:
+        console = make_console(
+            api_key="llx-k",
+            base_url=service.url,
+            mode="real",
+            health=policy,
+            database_url=database_url,
+            clock=lambda: utc_now() + moment[-1],
+        )
+        assert console.watch.claim_probe("one", 1)
+        for _ in range(2):
+            console.health.ask_now()
+    known = console.health.look()
+    assert known.breaker.state is BreakerState.OPEN
+    assert known.breaker.until is not None
+    assert hour - timedelta(minutes=1) < known.breaker.until - console.clock() <= hour
+    assert known.next_probe_at == known.breaker.until
+    watch = Watch(
+        console.store, EngineName.LLAMAPARSE, policy, lambda: utc_now() + moment[-1], lambda: "UTC"
+    )
+    for minutes, may in ((10, False), (50, False), (61, True)):
+        moment.append(timedelta(minutes=minutes))
+        assert watch.claim_probe("another", 1) is may
+        assert (watch.gate() == "") is may
 
 
 def test_probes_take_turns_of_the_pace(
