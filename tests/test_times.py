@@ -160,6 +160,12 @@ def test_what_was_parsed_before_is_dated_in_the_zone(house: House) -> None:
     assert "25 Nov 2026" in parsed.note
 
 
+def test_a_hold_says_until_when_where_the_operator_is(house: House) -> None:
+    """The sentence that stands on held documents, and what the record of the hold says, are in the zone."""
+    assert "is on hold until 25 Nov 02:" in house.console.health.trouble()
+    assert "on hold until 25 Nov 02:" in house.console.health.changes()[0].after
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -175,7 +175,9 @@ class LocalEngine(InProcess):
     def _page(self, page: ReadPage) -> ParsedPage:
         notes: tuple[str, ...] = ()
         if self._tessdata is None and page.complexity is not None and page.complexity.needs_ocr:
-            notes = ("This page needs OCR, and there is no OCR data on this machine.",)
+            # little text is taken for a sign of pictures; what is there was read all the same
+            what = "may hold more that only OCR reads" if page.text.strip() else "needs OCR"
+            notes = (f"This page {what}, and there is no OCR data on this machine.",)
         return ParsedPage(
             page.page_num, page.markdown.strip(), page.text, EngineName.LOCAL, notes=notes
         )

@@ -94,10 +94,14 @@ class PipelineWorker:
                 timeout=_PATIENCE_S
             )
         DBOS.destroy(destroy_registry=True)
-        # whoever runs next, or is beside us, finds what waited here in the queue
-        self._queue.take_over([self.executor_id])
-        with self._r.store.write() as tx:
-            workers.stop(tx, self.executor_id, self._r.clock())
+        try:
+            # whoever runs next, or is beside us, finds what waited here in the queue
+            self._queue.take_over([self.executor_id])
+            with self._r.store.write() as tx:
+                workers.stop(tx, self.executor_id, self._r.clock())
+        except Exception as error:  # DBOS passes on whatever the database driver raises
+            # the database is gone: whoever starts next takes over what is no longer heard of
+            self._log.warning("could not be taken off the record", error=str(error))
 
     def _leave_queue(self) -> None:
         """Take up no more workflows, and see those begun that were taken up.

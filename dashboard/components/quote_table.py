@@ -36,7 +36,7 @@ def show(quote: Quote) -> None:
             if _is_refused(line)
             else money(line.usd if line.will_parse else Decimal(0)),
             "pages": line.upload.document.page_count,
-            "need OCR": _needing_ocr(line),
+            "may need OCR": _needing_ocr(line),
             "plan": _plan(line, quote.mode),
             "credits": None if _is_refused(line) else line.credits if line.will_parse else 0,
             "note": _note(line, quote.tier),

@@ -104,7 +104,18 @@ def test_a_scan_is_read_or_says_that_it_was_not(engine: LocalEngine, tmp_path: P
     path = tmp_path / "blob"
     path.write_bytes(pdf_of_images([scan_of("INVOICE 4711\nTOTAL 39.50")]))
     page = asyncio.run(engine.read(path, "scan.pdf")).pages[0]
-    assert "4711" in page.markdown or "OCR" in " ".join(page.notes)
+    assert "4711" in page.markdown or "This page needs OCR" in " ".join(page.notes)
+
+
+def test_a_page_with_little_text_is_not_said_to_be_unread(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    """A short page that was read is not told of as a scan that was not; at most it may hold more."""
+    path = tmp_path / "blob"
+    path.write_bytes(pdf_of_text(["A short letter."]))
+    page = asyncio.run(engine.read(path, "letter.pdf")).pages[0]
+    assert "A short letter." in page.markdown
+    assert not any("needs OCR" in note for note in page.notes)
 
 
 @pytest.mark.parametrize(
