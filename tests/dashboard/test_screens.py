@@ -492,7 +492,7 @@ def test_replay_shows_what_it_would_do_before_it_does_it(
     )
     app = open_screen(console, "screens/webhooks.py", tab="Replay")
     _no_traceback(app)
-    assert "Dry run over 1" in _all_text(app)
+    assert "Dry run over 1: they would be 1 parked." in _all_text(app)
     app.button(key="replay").click().run()
     _no_traceback(app)
     assert len(console.replays.select([], DeliveryFilter())) == 2
