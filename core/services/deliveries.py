@@ -20,7 +20,7 @@ from core.webhooks.forensics import Case, Finding, diagnose
 from core.webhooks.outbound import Answer, check_target, post
 from core.webhooks.signatures import VENDOR_HEADER, SigningSecret, sign, verify
 
-__all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryView"]
+__all__ = ["Check", "CheckState", "Counts", "Deliveries", "DeliveryView", "what_it_waits_for"]
 
 _AFTER = {
     "asked: completed": "fetching",
@@ -259,10 +259,14 @@ def _applied(delivery: Delivery) -> Check:
     if delivery.verdict != ACCEPTED:
         return Check("applied", CheckState.SKIPPED, delivery.outcome or "changes nothing")
     if delivery.applied_at is None:
-        why = "its job will look at it" if delivery.job_id else "parked until its job is known"
-        return Check("applied", CheckState.WAITING, why)
+        return Check("applied", CheckState.WAITING, what_it_waits_for(delivery.job_id))
     waited_ms = (delivery.applied_at - delivery.received_at).total_seconds() * 1000
     return Check("applied", CheckState.OK, delivery.outcome, max(0.0, waited_ms))
+
+
+def what_it_waits_for(job_id: str | None) -> str:
+    """Why an accepted event is not applied yet."""
+    return "its job will look at it" if job_id else "parked until its job is known"
 
 
 def _pretty(body: bytes) -> str:

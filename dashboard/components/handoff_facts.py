@@ -1,5 +1,7 @@
 """One hand-off: how far it is, every request that was made for it, and its bytes."""
 
+import json
+
 import streamlit as st
 
 from core.console import Console
@@ -47,7 +49,14 @@ def show(console: Console, handoff_id: str, actor: Actor) -> None:
             query_params={"job": one.job_id},
         )
         _again(console, view, actor)
-    st.code(one.body.decode(), language="json", wrap_lines=True)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("As it goes out", anchor=False)
+        st.code(one.body.decode(), language=None, wrap_lines=True)
+    with right:
+        st.subheader("As it reads", anchor=False)
+        readable = json.dumps(json.loads(one.body), indent=2, ensure_ascii=False)
+        st.code(readable, language="json", wrap_lines=True)
 
 
 def _again(console: Console, view: HandoffView, actor: Actor) -> None:

@@ -8,6 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from core.console import Console
+from core.services.deliveries import what_it_waits_for
+from core.store.deliveries import ACCEPTED
 from core.store.inbox import DeliveryFilter, Line
 from dashboard.boundary import explained
 from dashboard.components import filters, paging, times
@@ -123,8 +125,8 @@ def _table(lines: tuple[Line, ...], now: datetime) -> None:
             "when": ago(line.received_at, now),
             "ms": round(line.duration_ms, 1),
             "open": link_to(line.id),
+            "note": _note(line),
             "received": times.stamp(line.received_at),
-            "note": line.outcome or line.reason,
         }
         for line in lines
     ]
@@ -146,6 +148,11 @@ def _verdict(line: Line) -> str:
     extra = " (test)" if line.scope == "test" else ""
     extra += " (replay)" if line.replay_of else ""
     return f"{sign.mark} {sign.word}{extra}"
+
+
+def _note(line: Line) -> str:
+    is_waiting = line.verdict == ACCEPTED and line.applied_at is None
+    return what_it_waits_for(line.job_id) if is_waiting else line.outcome or line.reason
 
 
 def _nothing(console: Console, *, is_filtered: bool) -> str:

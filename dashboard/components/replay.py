@@ -1,5 +1,6 @@
 """Replay: choose, see what each would do, then send them again."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -39,10 +40,11 @@ def show(console: Console, actor: Actor) -> None:
         )
         pace = st.number_input("At most a second", 1, 100, 10, key="pace")
     told = console.replays.foresee(chosen, sign_anew=anew)
-    moving = sum(1 for outcome in told if outcome.verdict == "accepted")
+    verdicts = Counter(_word(outcome.verdict) for outcome in told).most_common()
+    would_be = ", ".join(f"{count:,} {word}" for word, count in verdicts)
     st.caption(
-        f"Dry run over {len(told):,}: {moving:,} would be accepted. A replay costs nothing, and a final "
-        "state never changes by it."
+        f"Dry run over {len(told):,}: they would be {would_be}. A replay costs nothing, and a final state "
+        "never changes by it."
     )
     _table(told, console.clock(), "replay-ahead")
     noun = "delivery" if len(chosen) == 1 else "deliveries"
@@ -79,6 +81,7 @@ def _chosen(console: Console) -> list[Delivery]:
         verdicts = st.multiselect(
             "Verdict",
             list(VERDICT_SIGNS),
+            placeholder="All",
             format_func=lambda name: VERDICT_SIGNS[name].word,
             key="replay-verdict",
             bind="query-params",
@@ -144,4 +147,9 @@ def _table(outcomes: Sequence[Outcome], now: datetime, key: str) -> None:
 
 def _words(verdict: str) -> str:
     sign = VERDICT_SIGNS.get(verdict)
-    return f"{sign.mark} {sign.word}" if sign else verdict.replace("_", " ")
+    return f"{sign.mark} {sign.word}" if sign else _word(verdict)
+
+
+def _word(verdict: str) -> str:
+    sign = VERDICT_SIGNS.get(verdict)
+    return sign.word if sign else verdict.replace("_", " ")

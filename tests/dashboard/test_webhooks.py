@@ -10,6 +10,7 @@ from core.store import handoffs
 from core.store.inbox import DeliveryFilter
 from core.store.outbox import HandoffFilter
 from core.store.seal import KEY_FILE
+from core.webhooks.workbench import Fault
 from tests.dashboard.reading import Open, no_traceback, words
 from tests.factories import ALICE, submitted
 
@@ -155,6 +156,21 @@ def test_a_sealed_endpoint_says_what_to_put_back(
     assert len(app.dataframe[0].value) == 1
 
 
+def test_the_inbox_says_of_each_delivery_why_or_what_it_waits_for(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """A refusal has its reason in the list, and an accepted event that changed nothing yet what it waits for."""
+    console = make_console()
+    template = console.workbench.template("parse.success")
+    for faults in (frozenset[Fault](), frozenset({Fault.BAD_SIGNATURE})):
+        console.workbench.send(console.workbench.crafted(Draft(template, faults)))
+    app = open_screen(console, "screens/webhooks.py", tab="Inbox")
+    no_traceback(app)
+    refused, parked = app.dataframe[0].value["note"]
+    assert parked == "parked until its job is known"
+    assert "not made with a known secret" in refused
+
+
 def test_replay_shows_what_it_would_do_before_it_does_it(
     make_console: Callable[..., Console], open_screen: Open
 ) -> None:
@@ -165,7 +181,7 @@ def test_replay_shows_what_it_would_do_before_it_does_it(
     )
     app = open_screen(console, "screens/webhooks.py", tab="Replay")
     no_traceback(app)
-    assert "Dry run over 1" in words(app)
+    assert "Dry run over 1: they would be 1 parked." in words(app)
     app.button(key="replay").click().run()
     no_traceback(app)
     assert len(console.replays.select([], DeliveryFilter())) == 2
