@@ -15,7 +15,7 @@ from core.store.policies import PolicyChange
 from dashboard.components import times
 from dashboard.wording import engine_name, money, plain, tier_name
 
-__all__ = ["show"]
+__all__ = ["sentence", "show"]
 
 _HERE = "local engine"
 _TIERS = {tier.value: tier for tier in Tier}
@@ -121,12 +121,12 @@ def _preview(console: Console, edited: RoutePolicy) -> None:
     name, document = recent[number or 0]
     found = console.routes.preview(edited, name, document)
     with st.container(border=True, key="policy-preview"):
-        st.markdown(plain(_sentence(found)))
+        st.markdown(plain(sentence(found)))
         pages = ", ".join(f"{n} {_WORDS[kind].lower()}" for kind, n in found.classes.items())
         st.caption(plain(f"{name}: {pages}"))
 
 
-def _sentence(found: Preview) -> str:
+def sentence(found: Preview) -> str:
     """``With these, this document costs $0.05 instead of $0.36: pages 3,7-9 go to LlamaParse``."""
     total = sum(found.classes.values())
     sent = sorted(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -131,6 +132,25 @@ def test_held_jobs_are_planned_again_at_a_price_that_was_shown(
     )
     assert console.spend.today(Mode.REAL).total_usd == 0
     assert any("planned again" in entry.cause for entry in console.jobs.view(job_id).timeline)
+
+
+def test_a_switch_to_real_shows_what_waiting_documents_would_cost(
+    make_console: Callable[..., Console], open_modes: Callable[[Console], AppTest], tmp_path: Path
+) -> None:
+    """What waits simulated costs real money once it is planned again: the price stands there before the switch."""
+    with _served(tmp_path, Switches()) as service:
+        console = make_console(api_key="llx-k", base_url=service.url, mode="mock")
+        job_id = _press(console, Mode.MOCK)
+        app = open_modes(console)
+        app.button(key="switch-real").click().run()
+        again = app.radio(key="switch-plan").options[1].replace("\\", "")
+        assert again == "Plan them again: $0.01"
+        app.radio(key="switch-plan").set_value("again").run()
+        app.text_input(key="switch-reason").input("for real").run()
+        app.button(key="switch-now").click().run()
+    job = console.jobs.view(job_id).job
+    assert (job.mode, job.status) == (Mode.REAL, JobStatus.PARSE_QUEUED)
+    assert console.spend.today(Mode.REAL).total_usd == Decimal("0.0125")
 
 
 def test_a_price_that_changed_in_the_dialog_is_shown_before_it_counts(

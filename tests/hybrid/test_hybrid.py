@@ -22,6 +22,7 @@ from core.domain.routing import Mode
 from core.errors import NotAllowed
 from core.samples import pdf_of_images, pdf_of_text, scan_of
 from core.serving import Served
+from dashboard.components import policy_editor
 from dashboard.components.quality import next_tier
 from tests.factories import ALICE, finished, wait_until
 from tests.vendor import Switches, a_vendor, pages_that, paid
@@ -111,6 +112,11 @@ def test_a_document_of_both_kinds_comes_back_in_page_order(
         assert [page.needs_ocr for page in upload.document.pages] == [False, True, False]
         quote = console.submissions.quote([upload], Tier.AGENTIC, Mode.HYBRID)
         assert (quote.credits, quote.lines[0].full_usd) == (10, quote.usd * 3)
+        preview = console.routes.preview(ECONOMY, upload.name, upload.document)
+        assert (preview.usd, preview.full_usd) == (quote.usd, quote.usd * 3)
+        assert policy_editor.sentence(preview).endswith(
+            "instead of $0.04: page 2 goes to LlamaParse."
+        )
         view = finished(console, console.submissions.submit(quote, ALICE, "press").id)
         pages = console.jobs.result(view.jobs[0]).pages
         exported = json.loads(console.jobs.json_of(view.jobs[0]))
