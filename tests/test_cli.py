@@ -14,9 +14,11 @@ import pytest
 
 from core.console import Console, local_actor
 from core.domain.budgets import Unit, Window
+from core.domain.jobs import JobStatus
 from core.samples import sample_documents
 from core.settings import Settings
-from tests.factories import ALICE, free_port
+from core.store.jobs import JobFilter
+from tests.factories import ALICE, free_port, wait_until
 
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
 
@@ -82,6 +84,33 @@ def test_held_documents_make_exit_code_3(documents: list[str], tmp_path: Path) -
     )
     assert done.returncode == 3
     assert "limit" in done.stdout
+
+
+def test_waiting_for_what_is_held_ends_when_it_may_start(
+    documents: list[str], tmp_path: Path
+) -> None:
+    """``--wait`` stays until a lead made room, and then ends as if nothing had been held."""
+    command = [str(PARSEDECK), "parse", *documents, "--wait", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PARSEDECK_HOURLY_REQUEST_LIMIT": "1"},
+    )
+    console = Console(Settings.load({"data_dir": tmp_path / "var"}))
+    held = JobFilter(statuses=frozenset({JobStatus.HELD}))
+    try:
+        wait_until(lambda: console.jobs.find(held).total > 0, within_s=60)
+        assert process.poll() is None
+        hourly = ("all", Window.HOUR, Unit.SUBMITS)
+        console.limits.change("mock", hourly, "100", ALICE, "room")
+        said, trouble = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        console.close()
+    assert process.returncode == 0, said + trouble
+    assert len(list((tmp_path / "out").glob("*.md"))) == len(documents)
 
 
 def test_the_mode_is_switched_on_record_and_others_follow_at_once(tmp_path: Path) -> None:

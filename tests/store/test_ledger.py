@@ -203,6 +203,20 @@ def test_the_hour_that_daylight_saving_repeats_is_two_windows(store: Store) -> N
     assert _use(store, DAY, first + timedelta(hours=20), "Europe/Berlin") == (25_000, 0)
 
 
+def test_a_clock_that_jumps_back_opens_no_window_twice(store: Store) -> None:
+    """Yesterday's limit that was used up stays used up for a clock that is set back into yesterday."""
+    small = Limit(Window.DAY, Unit.USD, 12_500)
+    yesterday, today = NOW - timedelta(days=1), NOW
+    with store.write() as tx:
+        refusals = [
+            ledger.reserve(tx, _wanted(n), [small], at, "UTC")
+            for n, at in enumerate([yesterday, today, yesterday, today])
+        ]
+        _bill(tx, 0, _billed(10), yesterday - timedelta(hours=1))
+    assert [refusal is None for refusal in refusals] == [True, True, False, False]
+    assert (_use(store, small, yesterday), _use(store, small, today)) == ((0, 12_500), (12_500, 0))
+
+
 def test_a_local_result_costs_nothing_and_says_what_it_saved(store: Store) -> None:
     """Work that no service does is granted under any limit and shows what it would have cost."""
     full = [Limit(Window.DAY, Unit.USD, 1), Limit(Window.HOUR, Unit.SUBMITS, 1)]
