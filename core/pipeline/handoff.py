@@ -197,6 +197,10 @@ class HandOff:
     def _send(self, one: Handoff) -> None:
         with self._store.read() as tx:
             target = handoffs.downstream(tx, one.downstream_id)
+            about = {
+                "job_id": one.job_id,
+                "correlation_id": jobs.job(tx, one.job_id).correlation_id,
+            }
         began = self._clock()
         answer = self._posted(target, one, began) if target.disabled_at is None else None
         now = self._clock()
@@ -216,7 +220,9 @@ class HandOff:
                 return
             self._judge(tx, target, answer, follows, now)
             settle_job(tx, one.job_id, one.generation, now)
-        self._log.info("handed off", handoff_id=one.id, status=tried.status, verdict=follows.status)
+        self._log.info(
+            "handed off", handoff_id=one.id, status=tried.status, verdict=follows.status, **about
+        )
 
     def _posted(self, target: Downstream, one: Handoff, now: datetime) -> Answer:
         try:
