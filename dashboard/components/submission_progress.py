@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import streamlit as st
 
 from core.console import Console
+from core.domain.counts import counted
 from core.domain.jobs import Actor, AttemptStatus, Job, JobStatus
 from core.domain.routing import Mode
 from core.services.jobs import SubmissionView
@@ -85,7 +86,9 @@ def _billed(jobs: Sequence[Job]) -> str:
     waits = sum(job.billed_credits is None and job.status.has_result for job in jobs)
     if not known:
         return "nothing billed yet"
-    return f"billed {sum(known):,} credits" + (f", {waits:,} not billed yet" if waits else "")
+    return f"billed {counted(sum(known), 'credit')}" + (
+        f", {waits:,} not billed yet" if waits else ""
+    )
 
 
 def _left(view: SubmissionView, done: int, now: datetime) -> str:
