@@ -79,7 +79,7 @@ def again(tx: Transaction, old: Handoff, actor: Actor, now: datetime) -> Handoff
     if newest.id != old.id:
         raise NotAllowed(f"{newest.actor} sent it again meanwhile.", "Look at what came of that.")
     if newest.status == handoffs.PENDING:
-        handoffs.bring_forward(tx, old.id, now, _LEASE)
+        handoffs.bring_forward(tx, old.id, now)
         return handoffs.handoff(tx, old.id)
     new = _new(target, job, old.message_id, old.event_type, old.body, now, actor)
     # it is about the run that it was about before, which need not be the job's last

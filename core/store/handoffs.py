@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, update
+from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 
 from core.errors import NotFound
@@ -55,7 +55,10 @@ class Downstream:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """One event for one downstream. ``status`` is ``pending``, ``delivered`` or ``failed``."""
+    """One event for one downstream. ``status`` is ``pending``, ``delivered`` or ``failed``.
+
+    Whoever sends it has it ``leased_until`` then; who died over it loses it.
+    """
 
     id: str
     message_id: str
@@ -70,6 +73,7 @@ class Handoff:
     tries: int = 0
     finished_at: datetime | None = None
     actor: str = ""
+    leased_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def claim_due(
         query = query.with_for_update(skip_locked=True)
     rows = list(tx.exec(query))
     for row in rows:
-        row.next_at = now + lease
+        row.next_at = row.leased_until = now + lease
         tx.add(row)
     tx.flush()
     return tuple(_handoff(row) for row in rows)
@@ -162,6 +166,7 @@ def record_try(  # noqa: PLR0913 - what was tried and what follows
         .values(
             status=status,
             next_at=next_at,
+            leased_until=None,
             tries=tried.number,
             finished_at=None if status == PENDING else at,
         )
@@ -209,21 +214,21 @@ def newest_of_message(tx: Transaction, one: Handoff) -> Handoff:
     return _handoff(tx.exec(query).one())
 
 
-def bring_forward(tx: Transaction, handoff_id: str, now: datetime, lease: timedelta) -> bool:
-    """Send at once what waits for its next try; False when it is due, or under way, already."""
-    changed = tx.execute(
+def bring_forward(tx: Transaction, handoff_id: str, now: datetime) -> None:
+    """Have what waits for its next try sent at once, unless it is due, or being sent, already."""
+    leased_until = col(HandoffRow.leased_until)
+    tx.execute(
         update(HandoffRow)
         .where(
             col(HandoffRow.id) == handoff_id,
             col(HandoffRow.status) == PENDING,
-            # who sends it has it for a lease at most
-            col(HandoffRow.next_at) > now + lease,
+            col(HandoffRow.next_at) > now,
+            or_(leased_until.is_(None), leased_until <= now),
         )
         .values(next_at=now)
         .execution_options(synchronize_session=False)
     )
     tx.expire_all()
-    return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
 def tries(tx: Transaction, handoff_id: str) -> tuple[HandoffTry, ...]:

@@ -40,6 +40,7 @@ class Line:
     document: str | None
     created_at: datetime
     next_at: datetime | None
+    leased_until: datetime | None
     finished_at: datetime | None
     tries: int
     actor: str

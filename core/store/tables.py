@@ -628,6 +628,7 @@ class HandoffRow(SQLModel, table=True):
     tries: int
     finished_at: datetime | None
     actor: str
+    leased_until: datetime | None
 
 
 class HandoffTryRow(SQLModel, table=True):

@@ -13,13 +13,13 @@ from core.console import Console
 from core.domain.counts import counted
 from core.domain.jobs import Actor
 from core.services.downstreams import DownstreamView
-from core.store.handoffs import DELIVERED, EVENT_TYPES, FAILED, PENDING
+from core.store.handoffs import DELIVERED, EVENT_TYPES, FAILED, PENDING, Handoff
 from core.store.outbox import HandoffFilter, Line
 from dashboard.boundary import explained
 from dashboard.components import filters, paging, times
 from dashboard.wording import Sign, ago, plain
 
-__all__ = ["HANDOFF_SIGNS", "show"]
+__all__ = ["HANDOFF_SIGNS", "is_being_sent", "next_try", "show"]
 
 HANDOFF_SIGNS = {
     PENDING: Sign("on its way", ":material/pending:", "blue", "●"),
@@ -96,6 +96,18 @@ def _counts(counts: Mapping[str, int], chosen: _Choice) -> None:
     st.caption(plain(said + (f" · filters: {', '.join(chosen.words)}" if chosen.words else "")))
 
 
+def is_being_sent(one: Line | Handoff, now: datetime) -> bool:
+    """Whether somebody is at it."""
+    return one.leased_until is not None and one.leased_until > now
+
+
+def next_try(one: Line | Handoff, now: datetime) -> str:
+    """When it is sent next, in words."""
+    if is_being_sent(one, now):
+        return "being sent"
+    return times.clock(one.next_at) if one.next_at else "–"
+
+
 def _table(lines: Sequence[Line], names: Mapping[str, str], now: datetime) -> None:
     rows = [
         {
@@ -107,7 +119,7 @@ def _table(lines: Sequence[Line], names: Mapping[str, str], now: datetime) -> No
             "open": _link_to(line.id),
             "last answer": _answer(line),
             "tries": line.tries,
-            "next try": times.clock(line.next_at) if line.next_at else "–",
+            "next try": next_try(line, now),
             "sent by": line.actor,
         }
         for line in lines

@@ -11,7 +11,7 @@ from core.services.downstreams import HandoffView
 from core.store.handoffs import PENDING
 from dashboard.boundary import tell
 from dashboard.components import times
-from dashboard.components.handed_on import HANDOFF_SIGNS
+from dashboard.components.handed_on import HANDOFF_SIGNS, is_being_sent, next_try
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -32,7 +32,7 @@ def show(console: Console, handoff_id: str, actor: Actor) -> None:
         st.markdown(f"{plain(one.event_type)} to `{view.shown}`", width="content")
         st.caption(plain(f"{one.message_id} · by {one.actor}"), width="content")
     if one.next_at is not None:
-        st.caption(f"Next try at {times.clock(one.next_at)}.")
+        st.caption(f"Next try: {next_try(one, console.clock())}.")
     for tried in view.tries:
         is_good = tried.status is not None and 200 <= tried.status < 300  # noqa: PLR2004 - 2xx
         color, icon = ("green", "check_circle") if is_good else ("red", "cancel")
@@ -71,7 +71,9 @@ def _again(console: Console, view: HandoffView, actor: Actor) -> None:
             _go_to(newest.id)
         return
     label = "Send now" if one.status == PENDING else "Replay"
-    if st.button(label, key="handoff-replay", icon=":material/replay:"):
+    # who is sending it would have it sent twice
+    is_busy = is_being_sent(one, console.clock())
+    if st.button(label, key="handoff-replay", icon=":material/replay:", disabled=is_busy):
         try:
             new = console.downstreams.replay(one.id, actor)
         except ConsoleError as error:

@@ -123,7 +123,10 @@ def test_downstream_sends_again_what_nobody_took(
 def test_the_page_of_a_hand_off_leads_to_where_it_was_sent_again(
     make_console: Callable[..., Console], open_screen: Open
 ) -> None:
-    """One that nobody took is replayed from its page; whoever opens that page later is led on."""
+    """One that nobody took is replayed from its page; whoever opens that page later is led on.
+
+    One that is being sent says so, and cannot be sent at the same time.
+    """
     console = make_console(downstream_private=True)
     _handed_on(console, 2)
     (failed,) = console.downstreams.page(HandoffFilter(statuses=frozenset({"failed"}))).lines
@@ -134,6 +137,12 @@ def test_the_page_of_a_hand_off_leads_to_where_it_was_sent_again(
     newest = console.downstreams.view(failed.id).newest
     assert newest.status == "pending"
     assert app.button(key="handoff-replay").label == "Send now"
+    assert not app.button(key="handoff-replay").disabled
+    with console.store.write() as tx:
+        assert handoffs.claim_due(tx, console.clock(), timedelta(minutes=1))
+    app.run()
+    assert "being sent" in words(app)
+    assert app.button(key="handoff-replay").disabled
     app = open_screen(console, "screens/webhooks.py", **query)
     assert "Sent again by" in words(app)
     assert "handoff-replay" not in [button.key for button in app.button]

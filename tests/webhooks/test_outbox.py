@@ -224,13 +224,16 @@ def test_two_who_replay_one_message_at_one_moment_send_it_once(failed: Console) 
     assert [line.message_id for line in pending] == ["msg-0"]
 
 
-def test_what_waits_for_its_next_try_goes_now_and_is_sent_once(failed: Console) -> None:
-    """Who mended the receiver need not wait for hours, and the message does not go out twice for it."""
+@pytest.mark.parametrize("wait", [timedelta(seconds=5), timedelta(hours=2)], ids=str)
+def test_what_waits_for_its_next_try_goes_now_and_is_sent_once(
+    failed: Console, wait: timedelta
+) -> None:
+    """Who mended the receiver need not wait, and the message does not go out twice for it."""
     desk = failed.downstreams
     new = desk.replay("hof-000000", ALICE)
     with failed.store.write() as tx:
         tried = HandoffTry(1, NOW, 503, "", "", 1.0)
-        later = failed.clock() + timedelta(hours=2)
+        later = failed.clock() + wait
         handoffs.record_try(tx, new.id, tried, status=PENDING, next_at=later, at=NOW)
     sent = desk.replay(new.id, BOB)
     assert (sent.id, sent.tries) == (new.id, 1)
