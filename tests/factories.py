@@ -1,17 +1,20 @@
 """Facts that tests need, with short names."""
 
 import io
+import json
 import socket
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from core.console import Console
 from core.domain.jobs import Actor, Submission
 from core.domain.money import Tier
 from core.domain.routing import Mode
 from core.services.jobs import SubmissionView
+from core.store.deliveries import Delivery
 
-__all__ = ["ALICE", "finished", "free_port", "submitted", "wait_until"]
+__all__ = ["ALICE", "a_delivery", "finished", "free_port", "submitted", "wait_until"]
 
 ALICE = Actor("alice")
 
@@ -47,3 +50,25 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def a_delivery(number: int, at: datetime, **facts: object) -> Delivery:
+    """An event that came at that moment; accepted, of no known job, unless the facts say otherwise."""
+    plain: dict[str, object] = {
+        "id": f"dlv-{number:06}",
+        "event_id": f"e-{number}",
+        "event_type": "parse.success",
+        "vendor_job_id": f"pjb-{number}",
+        "scope": "mock",
+        "verdict": "accepted",
+        "reason": "",
+        "secret_label": "",
+        "headers": {},
+        "body": json.dumps({"number": f"<{number}>"}).encode(),
+        "body_size": 10,
+        "received_at": at,
+        "duration_ms": 1.0,
+        "event_at": None,
+        **facts,
+    }
+    return Delivery(**plain)  # type: ignore[arg-type]

@@ -187,22 +187,35 @@ class Deliveries:
         return {"Content-Type": content_type, VENDOR_HEADER: sign(secret, delivery.body)}
 
     def forwarded(self, url: str) -> Iterator[tuple[Delivery, Answer]]:
-        """Each delivery accepted from now on, once it was sent to ``url``; ends never.
+        """Each delivery accepted from now on, once it was sent to ``url``, one by one; ends never.
 
-        Raises ``NotAllowed`` for an address that is none.
+        One that cannot be signed again is not sent, and its answer says why. Raises ``NotAllowed`` for an
+        address that is none.
         """
         check_target(url, allow_private=True)
-        since, seen = self._clock(), set[str]()
+        since, seen = self._clock(), frozenset[str]()
         while True:
+            looked_at = self._clock()
             with self._store.read() as tx:
-                fresh = [d for d in deliveries.accepted_since(tx, since) if d.id not in seen]
-            for delivery in fresh:
-                seen.add(delivery.id)
-                headers = self.signed_again(delivery)
-                yield delivery, post(url, headers, delivery.body, allow_private=True)
-            # a batch that commits late is dated a little before others that were seen already
-            since = max(since, self._clock() - _LATE_COMMIT)
+                accepted = inbox.ids(tx, DeliveryFilter(frozenset({ACCEPTED}), since=since))
+            for delivery_id in accepted:
+                if delivery_id not in seen:
+                    yield self._forwarded(delivery_id, url)
+            # A batch that commits late is dated a little before others that were seen already; and however
+            # long the sending took, what came meanwhile is still to be looked at.
+            since, seen = max(since, looked_at - _LATE_COMMIT), frozenset(accepted)
             time.sleep(_LISTEN_S)
+
+    def _forwarded(self, delivery_id: str, url: str) -> tuple[Delivery, Answer]:
+        with self._store.read() as tx:
+            delivery = deliveries.delivery(tx, delivery_id)
+        if delivery is None:
+            raise NotFound("delivery", delivery_id)
+        try:
+            headers = self.signed_again(delivery)
+        except NotAllowed as error:
+            return delivery, Answer(None, "", error.what, 0.0)
+        return delivery, post(url, headers, delivery.body, allow_private=True)
 
     def _findings(self, delivery: Delivery, given_to_vendor: str) -> tuple[Finding, ...]:
         return diagnose(

@@ -17,7 +17,6 @@ __all__ = [
     "DUPLICATE",
     "UNKNOWN_TYPE",
     "Delivery",
-    "accepted_since",
     "applicable",
     "apply",
     "delivery",
@@ -188,16 +187,6 @@ def delivery(tx: Transaction, delivery_id: str) -> Delivery | None:
     """One delivery, if there is such a one."""
     row = tx.get(DeliveryRow, delivery_id)
     return None if row is None else _delivery(row)
-
-
-def accepted_since(tx: Transaction, since: datetime) -> tuple[Delivery, ...]:
-    """Deliveries accepted since then, replays too, oldest first."""
-    query = (
-        select(DeliveryRow)
-        .where(DeliveryRow.verdict == ACCEPTED, col(DeliveryRow.received_at) >= since)
-        .order_by(col(DeliveryRow.received_at))
-    )
-    return tuple(_delivery(row) for row in tx.exec(query))
 
 
 def is_known(tx: Transaction, scope: str, event_id: str) -> bool:

@@ -68,7 +68,7 @@ def page(
     return tuple(Line(*row) for row in rows)
 
 
-def ids(tx: Transaction, which: DeliveryFilter, *, limit: int) -> tuple[str, ...]:
+def ids(tx: Transaction, which: DeliveryFilter, *, limit: int | None = None) -> tuple[str, ...]:
     """Ids of the deliveries that fit, oldest first."""
     query = (
         select(col(DeliveryRow.id))

@@ -10,8 +10,7 @@ from core.pipeline.driver import SYSTEM
 from core.pipeline.handoff import HandOff
 from core.pipeline.worker import PipelineWorker
 from core.store import deliveries, jobs, recording
-from core.store.deliveries import Delivery
-from tests.factories import submitted, wait_until
+from tests.factories import a_delivery, submitted, wait_until
 from tests.pipeline.vendor import Vendor, World, tell
 
 Maker = Callable[..., Console]
@@ -26,29 +25,14 @@ def _worker(world: World) -> PipelineWorker:
 
 
 def _park_a_test_event(world: World) -> None:
-    parked = Delivery(
-        id="del-1",
-        event_id="evt-1",
-        event_type="parse.success",
-        vendor_job_id="pjb-1",
-        scope="test",
-        verdict="accepted",
-        reason="",
-        secret_label="",
-        headers={},
-        body=b"{}",
-        body_size=2,
-        received_at=world.now,
-        duration_ms=1.0,
-        event_at=None,
-    )
+    parked = a_delivery(1, world.now, scope="test", vendor_job_id="pjb-1")
     with world.console.store.write() as tx:
         recording.add(tx, parked)
 
 
 def _outcome_of_the_event(world: World) -> str:
     with world.console.store.read() as tx:
-        seen = deliveries.delivery(tx, "del-1")
+        seen = deliveries.delivery(tx, "dlv-000001")
     assert seen is not None
     return seen.outcome
 

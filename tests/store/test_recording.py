@@ -1,33 +1,17 @@
 """Recording deliveries past the unit of work: what goes in comes out, on both databases."""
 
-import dataclasses
 from datetime import UTC, datetime
 
 from core.clock import new_id_in_order
 from core.store import Store, deliveries, recording
 from core.store.deliveries import ACCEPTED, DUPLICATE, Delivery
+from tests.factories import a_delivery
 
 NOW = datetime(2026, 11, 25, 9, 30, 0, 7, tzinfo=UTC)
 
 
 def _delivery(number: int, **facts: object) -> Delivery:
-    plain = Delivery(
-        id=f"dlv-{number:04}",
-        event_id=f"evt-{number:04}",
-        event_type="parse.success",
-        vendor_job_id=f"pjb-{number}",
-        scope="real",
-        verdict=ACCEPTED,
-        reason="",
-        secret_label="LLAMAPARSE_WEBHOOK_SECRET 1",
-        headers={"content-type": "application/json"},
-        body=b"{}",
-        body_size=2,
-        received_at=NOW,
-        duration_ms=0.25,
-        event_at=None,
-    )
-    return dataclasses.replace(plain, **facts)  # type: ignore[arg-type]
+    return a_delivery(number, NOW, **facts)
 
 
 def test_every_field_comes_back_as_it_was_recorded(store: Store) -> None:
@@ -59,11 +43,11 @@ def test_one_call_records_new_ones_repeats_and_refusals_and_answers_in_order(sto
     with store.write() as tx:
         recording.add(tx, _delivery(1))
     together = [
-        _delivery(10, event_id="evt-0001"),
+        _delivery(10, event_id="e-1"),
         _delivery(11),
         _delivery(12, verdict="malformed"),
-        _delivery(13, event_id="evt-0011"),
-        _delivery(14, event_id="evt-0001", replay_of="dlv-0001", actor="ann"),
+        _delivery(13, event_id="e-11"),
+        _delivery(14, event_id="e-1", replay_of="dlv-000001", actor="ann"),
     ]
     with store.write() as tx:
         answers = recording.add_all(tx, together)

@@ -16,30 +16,11 @@ from core.domain.budgets import Limit, Unit, Window
 from core.domain.money import BUILT_IN_PRICES
 from core.errors import StoreUnavailable
 from core.store import Store, balances, deliveries, engine, ledger, limits, recording
-from core.store.deliveries import Delivery
 from core.store.jobs.reading import plan_from_json, plan_to_json
 from core.store.tables import SettingRow, VisitRow
+from tests.factories import a_delivery
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-
-def _delivery(event_id: str, number: int = 0, vendor: str = "pjb-1") -> Delivery:
-    return Delivery(
-        f"dlv-{event_id}-{number}",
-        event_id,
-        "parse.success",
-        vendor,
-        "mock",
-        "accepted",
-        "",
-        "mock",
-        {},
-        b"{}",
-        2,
-        NOW,
-        0.1,
-        None,
-    )
 
 
 def test_an_event_is_accepted_once_however_many_come_at_once(store: Store) -> None:
@@ -47,7 +28,7 @@ def test_an_event_is_accepted_once_however_many_come_at_once(store: Store) -> No
 
     def add(number: int) -> bool:
         with store.write() as tx:
-            return recording.add(tx, _delivery("event", number))
+            return recording.add(tx, a_delivery(number, NOW, event_id="event"))
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(add, range(16))) == 1
@@ -56,7 +37,7 @@ def test_an_event_is_accepted_once_however_many_come_at_once(store: Store) -> No
 def test_an_event_is_applied_once(store: Store) -> None:
     """Applying hands each event out a single time."""
     with store.write() as tx:
-        recording.add(tx, _delivery("event"))
+        recording.add(tx, a_delivery(1, NOW))
     facts = {"job_id": "job", "attempt_id": "att", "outcome": "asked", "at": NOW}
     found = []
     for _ in range(2):
@@ -70,7 +51,7 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
 
     def fail_halfway() -> None:
         with store.write() as tx:
-            recording.add(tx, _delivery("event"))
+            recording.add(tx, a_delivery(1, NOW))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -82,7 +63,7 @@ def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
 def test_times_come_back_aware(store: Store) -> None:
     """Every moment that is read is an aware UTC datetime."""
     with store.write() as tx:
-        recording.add(tx, _delivery("event"))
+        recording.add(tx, a_delivery(1, NOW))
     with store.read() as tx:
         assert deliveries.recent(tx)[0].received_at == NOW
 
@@ -176,7 +157,7 @@ def test_opening_again_keeps_everything(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'again.sqlite'}"
     first = Store.open(url)
     with first.write() as tx:
-        recording.add(tx, _delivery("event"))
+        recording.add(tx, a_delivery(1, NOW))
     first.close()
     second = Store.open(url)
     with second.read() as tx:

@@ -1,6 +1,5 @@
 """The inbox: filters find what they say, pages are complete and stay quick at any depth."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,32 +15,11 @@ from core.services.deliveries import CheckState, Deliveries
 from core.store import Store, deliveries, recording
 from core.store.deliveries import Delivery
 from core.store.inbox import DeliveryFilter
-from tests.factories import finished, submitted, wait_until
+from tests.factories import a_delivery, finished, submitted, wait_until
 from tests.store.work import work_of
 from tests.webhooks.conftest import Door, an_event
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-
-
-def _a_delivery(number: int, at: datetime = NOW, **facts: object) -> Delivery:
-    plain: dict[str, object] = {
-        "id": f"dlv-{number:06}",
-        "event_id": f"e-{number}",
-        "event_type": "parse.success",
-        "vendor_job_id": f"pjb-{number}",
-        "scope": "mock",
-        "verdict": "accepted",
-        "reason": "",
-        "secret_label": "",
-        "headers": {},
-        "body": json.dumps({"number": f"<{number}>"}).encode(),
-        "body_size": 10,
-        "received_at": at,
-        "duration_ms": 1.0,
-        "event_at": None,
-        **facts,
-    }
-    return Delivery(**plain)  # type: ignore[arg-type]
 
 
 def _stored(store: Store, *new: Delivery) -> Deliveries:
@@ -61,7 +39,7 @@ def test_paging_shows_each_delivery_once_in_both_directions(
     with store.write() as tx:
         deliveries.forget_refused(tx, keep=0)
     new = [
-        _a_delivery(n, NOW + timedelta(seconds=s), verdict="malformed")
+        a_delivery(n, NOW + timedelta(seconds=s), verdict="malformed")
         for n, s in enumerate(moments)
     ]
     desk = _stored(store, *new)
@@ -104,7 +82,7 @@ def test_each_filter_finds_what_it_says(
     desk = _stored(
         store,
         *(
-            _a_delivery(n, NOW + timedelta(seconds=n), verdict=verdict, event_type=kind)
+            a_delivery(n, NOW + timedelta(seconds=n), verdict=verdict, event_type=kind)
             for n, verdict, kind in (
                 (1, "accepted", "parse.success"),
                 (2, "malformed", ""),
@@ -122,7 +100,7 @@ def test_counts_say_how_many_and_how_fast(store: Store) -> None:
     desk = _stored(
         store,
         *(
-            _a_delivery(
+            a_delivery(
                 n, NOW + timedelta(seconds=30 - age), verdict="stale" if n == 2 else "accepted"
             )
             for n, age in enumerate(ages)
@@ -138,13 +116,13 @@ def test_who_looks_on_has_a_long_day_counted_once_a_minute(store: Store) -> None
     moment = NOW
     desk = Deliveries(store, lambda: moment)
     ages = [*range(40, 4040), 24 * 3600 - 5]
-    _stored(store, *(_a_delivery(n, NOW - timedelta(seconds=s)) for n, s in enumerate(ages)))
+    _stored(store, *(a_delivery(n, NOW - timedelta(seconds=s)) for n, s in enumerate(ages)))
     with store.write() as tx:
         tx.execute(text("ANALYZE delivery"))  # as either database does by itself in the long run
     first = work_of(store, desk.counts)
-    _stored(store, _a_delivery(9001, NOW - timedelta(seconds=5)))  # was under way meanwhile
+    _stored(store, a_delivery(9001, NOW - timedelta(seconds=5)))  # was under way meanwhile
     moment += timedelta(seconds=3)
-    _stored(store, _a_delivery(9002, moment, verdict="stale"))
+    _stored(store, a_delivery(9002, moment, verdict="stale"))
     assert work_of(store, desk.counts) < first / 5
     assert desk.counts().by_verdict == {"accepted": 4002, "stale": 1}
     moment += timedelta(seconds=61)
@@ -155,7 +133,7 @@ def test_who_looks_on_has_a_long_day_counted_once_a_minute(store: Store) -> None
 def test_event_types_are_listed_once(store: Store) -> None:
     """The choice of event types is what was received."""
     kinds = ["parse.success", "parse.error", "parse.success", "", "extract.success"]
-    desk = _stored(store, *(_a_delivery(n, event_type=kind) for n, kind in enumerate(kinds)))
+    desk = _stored(store, *(a_delivery(n, NOW, event_type=kind) for n, kind in enumerate(kinds)))
     assert list(desk.event_types()) == ["extract.success", "parse.error", "parse.success"]
 
 
@@ -166,7 +144,7 @@ def test_refused_deliveries_are_forgotten_beyond_a_number_and_accepted_ones_neve
     _stored(
         store,
         *(
-            _a_delivery(n, NOW + timedelta(seconds=n), verdict="stale" if n % 2 else "accepted")
+            a_delivery(n, NOW + timedelta(seconds=n), verdict="stale" if n % 2 else "accepted")
             for n in range(20)
         ),
     )
@@ -181,7 +159,7 @@ def test_a_page_deep_in_10_000_deliveries_costs_as_much_as_the_first(store: Stor
     """Paging begins at its cursor: the last page reads no more rows than the first."""
     with store.write() as tx:
         for start in range(0, 10_000, 5000):
-            new = [_a_delivery(n, NOW + timedelta(seconds=n)) for n in range(start, start + 5000)]
+            new = [a_delivery(n, NOW + timedelta(seconds=n)) for n in range(start, start + 5000)]
             recording.add_all(tx, new)
     desk = Deliveries(store, lambda: NOW)
     first = desk.page(DeliveryFilter())
