@@ -130,7 +130,7 @@ def as_curl(url: str, crafted: Crafted) -> str:
     """The same delivery as a command line."""
     headers = " ".join(f"-H {shlex.quote(f'{n}: {v}')}" for n, v in crafted.headers.items())
     body = shlex.quote(crafted.body.decode("utf-8", "replace"))
-    return f"curl -sS -X POST {headers} --data-binary {body} {shlex.quote(url)}"
+    return f"curl -sS -X POST {headers} --data-raw {body} {shlex.quote(url)}"
 
 
 def as_signing_curl(url: str, body: bytes) -> str:
@@ -152,7 +152,7 @@ def as_signing_curl(url: str, body: bytes) -> str:
         f"BODY={shlex.quote(text)}\n"
         f"curl -sS -X POST -H 'Content-Type: application/json' \\\n"
         f'  -H "{VENDOR_HEADER}: sha256=$({digest})" \\\n'
-        f'  --data-binary "$BODY" {shlex.quote(url)}'
+        f'  --data-raw "$BODY" {shlex.quote(url)}'
     )
 
 

@@ -24,7 +24,7 @@ from core.serving import Served
 from core.simulator import SimulatorConfig
 from core.store.tables import AttemptRow, JobRow
 from core.webhooks.signatures import SigningSecret, sign, verify
-from core.webhooks.workbench import TEMPLATES, Fault, as_curl, as_signing_curl
+from core.webhooks.workbench import TEMPLATES, Crafted, Fault, as_curl, as_signing_curl
 from tests.factories import submitted, wait_until
 from tests.webhooks.conftest import Door, an_event
 
@@ -144,6 +144,22 @@ def test_the_command_of_a_recorded_delivery_signs_in_the_shell(knock: Knock, end
     assert json.loads(done.stdout)["status"] == "parked", done.stderr
     assert door.recorded()[0].body == body
     assert "whsec" not in command
+
+
+def test_a_copied_command_reads_no_file_of_whoever_runs_it(knock: Knock, tmp_path: Path) -> None:
+    """curl takes a body that begins with @ for a file's name; anybody can send such a body here."""
+    if shutil.which("curl") is None or shutil.which("openssl") is None:
+        pytest.skip("curl or openssl is not installed")
+    private = tmp_path / "id_rsa"
+    private.write_text("a private key")
+    body = f"@{private}".encode()
+    door = knock()
+    with Served(ingress_app(door.console)) as served:
+        url = f"{served.url}/api/v1/webhooks/llamaparse"
+        crafted = Crafted({"Content-Type": "application/json"}, body)
+        for command in (as_signing_curl(url, body), as_curl(url, crafted)):
+            subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=True)
+    assert [delivery.body for delivery in door.recorded()] == [body, body]
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"{}\0"])
