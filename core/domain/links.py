@@ -22,6 +22,9 @@ LINK_TYPE = "text/uri-list"
 
 _LONGEST = 2000
 _SOUND = frozenset({"m4a", "mp3", "mp4", "mpeg", "mpga", "wav", "webm"})
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""A gateway takes the last 32 bits for an IPv4 address (RFC 6052)."""
+
 _INSIDE = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
 
 
@@ -83,8 +86,10 @@ def _parts(address: str) -> SplitResult:
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet, also when it is wrapped in an IPv6 one."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (mapped is None or mapped.is_global)
+    wrapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    if found in _NAT64:
+        wrapped = ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
+    return found.is_global and not found.is_multicast and (wrapped is None or wrapped.is_global)
 
 
 def leads_here(url: str) -> bool:

@@ -72,12 +72,12 @@ class PathTest:
 
     def _resolves(self) -> Hop:
         try:
-            address = check_target(self._url, allow_private=True)
+            addresses = check_target(self._url, allow_private=True)
         except ConsoleError as error:
             return Hop(
                 "name", works=False, found=error.what, next_step="Correct the name or its DNS."
             )
-        return Hop("name", works=True, found=f"leads to {address}")
+        return Hop("name", works=True, found=f"leads to {', '.join(addresses)}")
 
     def _connects(self) -> Hop:
         parts = urlsplit(self._url)

@@ -1,11 +1,12 @@
 """Sending webhooks out: one POST, to the address that was checked, redirects not followed."""
 
+import asyncio
 import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -13,7 +14,10 @@ import httpx2 as httpx
 from core.domain.links import is_public
 from core.errors import NotAllowed
 
-__all__ = ["Answer", "check_target", "masked", "post", "trusted"]
+__all__ = ["ANSWER_WITHIN_S", "Answer", "check_target", "masked", "post", "trusted"]
+
+ANSWER_WITHIN_S = 15.0
+"""Seconds that a receiver has for its answer, from the connection to the end."""
 
 _ANSWER_LIMIT = 2000
 _HTTPS_PORT, _HTTP_PORT = 443, 80
@@ -50,42 +54,74 @@ def post(
     body: bytes,
     *,
     allow_private: bool,
-    timeout_s: float = 15.0,
+    timeout_s: float = ANSWER_WITHIN_S,
 ) -> Answer:
-    """Send once and answer what happened; a failure is part of the answer.
+    """Send once and answer what happened, within ``timeout_s`` in all; a failure is part of the answer.
 
-    The host is resolved once, checked, and that very address is connected to: a name that answers
-    differently the second time gains nothing. Raises ``NotAllowed`` for a target that must not be
-    reached.
+    The host is resolved once, checked, and its very addresses are connected to, the next where one cannot
+    be reached: a name that answers differently the second time gains nothing. Raises ``NotAllowed`` for a
+    target that must not be reached.
     """
-    target = check_target(url, allow_private=allow_private)
+    addresses = check_target(url, allow_private=allow_private)
     began = time.perf_counter()
+    came = _Came()
     try:
-        parts = httpx.URL(url)
-        literal = f"[{target}]" if ":" in target else target
-        pinned = parts.copy_with(host=literal.strip("[]"))
-        with httpx.Client(
-            timeout=timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            max_redirects=0,
-            verify=trusted(),
-        ) as client:
+        asyncio.run(_send(httpx.URL(url), addresses, headers, body, timeout_s, came))
+    except TimeoutError:
+        # a status that came is the answer, however long its body takes
+        if came.status is None:
+            return Answer(None, "", _words("ReadTimeout"), _since(began))
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return Answer(None, "", _words(_kind(error)), _since(began))
+    text = bytes(came.body[:_ANSWER_LIMIT]).decode("utf-8", "replace").replace("\0", "?")
+    return Answer(came.status, text, "", _since(began))
+
+
+@dataclass(slots=True)
+class _Came:
+    """What of an answer came so far."""
+
+    status: int | None = None
+    body: bytearray = field(default_factory=bytearray)
+
+
+async def _send(  # noqa: PLR0913 - what is sent where, and into what
+    url: httpx.URL,
+    addresses: Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    timeout_s: float,
+    came: _Came,
+) -> None:
+    """Raises ``TimeoutError`` when it is not done in time; a client's own limits start anew with each byte."""
+    told = {**headers, "Host": url.netloc.decode("ascii").rpartition("@")[2]}
+    # so that an address where nobody answers leaves time for the next
+    limits = httpx.Timeout(timeout_s, connect=timeout_s / len(addresses))
+    async with (
+        asyncio.timeout(timeout_s),
+        httpx.AsyncClient(timeout=limits, trust_env=False, verify=trusted()) as client,
+    ):
+        for number, address in enumerate(addresses, start=1):
             request = client.build_request(
                 "POST",
-                pinned,
+                url.copy_with(host=address),
                 content=body,
-                headers={**headers, "Host": parts.netloc.decode("ascii").rpartition("@")[2]},
-                extensions={"sni_hostname": parts.host},
+                headers=told,
+                extensions={"sni_hostname": url.host},
             )
-            response = client.send(request, stream=True)
             try:
-                text = _beginning(response)
-            finally:
-                response.close()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return Answer(None, "", _words(error), _since(began))
-    return Answer(response.status_code, text, "", _since(began))
+                response = await client.send(request, stream=True, follow_redirects=False)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if number == len(addresses):
+                    raise
+                continue
+            came.status = response.status_code
+            async for chunk in response.aiter_raw():
+                came.body += chunk
+                if len(came.body) >= _ANSWER_LIMIT:
+                    break
+            await response.aclose()
+            return
 
 
 def trusted() -> ssl.SSLContext:
@@ -93,8 +129,8 @@ def trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=True)
 
 
-def check_target(url: str, *, allow_private: bool) -> str:
-    """The address to connect to.
+def check_target(url: str, *, allow_private: bool) -> tuple[str, ...]:
+    """The addresses to connect to, in the order in which the machine would.
 
     Raises ``NotAllowed`` when the URL is none, its host has no address, or any of its addresses is
     not public and ``allow_private`` is not set.
@@ -110,13 +146,13 @@ def check_target(url: str, *, allow_private: bool) -> str:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise NotAllowed(f"{parts.hostname} has no address.", "Correct the address.") from None
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and not all(is_public(address) for address in addresses):
         raise NotAllowed(
             f"{parts.hostname} leads to a private address.",
             "Set PARSEDECK_DOWNSTREAM_PRIVATE=true if that is meant.",
         )
-    return addresses[0]
+    return addresses
 
 
 def masked(url: str) -> str:
@@ -131,22 +167,24 @@ def masked(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{hidden}"
 
 
-def _beginning(response: httpx.Response) -> str:
-    read = b""
-    for chunk in response.iter_raw():
-        read += chunk
-        if len(read) >= _ANSWER_LIMIT:
-            break
-    return read[:_ANSWER_LIMIT].decode("utf-8", "replace").replace("\0", "?")
+def _kind(error: BaseException) -> str:
+    """The name of what went wrong; what lies under it where that says more."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return type(cause).__name__
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
-def _words(error: Exception) -> str:
-    kind = type(error).__name__
+def _words(kind: str) -> str:
     known = {
         "ConnectError": "nobody listens there",
         "ConnectTimeout": "it cannot be reached",
         "ReadTimeout": "it took the request and did not answer in time",
         "RemoteProtocolError": "it ended the connection without an answer",
+        "SSLCertVerificationError": "its certificate is not trusted on this machine",
+        "SSLError": "it does not speak TLS as it should",
     }
     return f"{known.get(kind, 'the request failed')} ({kind})"
 

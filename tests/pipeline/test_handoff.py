@@ -216,6 +216,7 @@ def test_the_next_stage_is_told_of_a_stand_in(make_console: Maker, stage: Stage)
         "http://[fd00::1]/",
         "http://224.0.0.1/",
         "http://[2002:7f00:1::]/",
+        "http://[64:ff9b::7f00:1]/",
     ],
 )
 def test_private_addresses_are_refused(url: str) -> None:

@@ -147,7 +147,7 @@ def test_the_command_of_a_recorded_delivery_signs_in_the_shell(knock: Knock, end
 
 
 def test_a_copied_command_reads_no_file_of_whoever_runs_it(knock: Knock, tmp_path: Path) -> None:
-    """curl takes a body that begins with @ for a file's name; anybody can send such a body here."""
+    """A body that begins with @ is the name of a file to curl; anybody can send such a body here."""
     if shutil.which("curl") is None or shutil.which("openssl") is None:
         pytest.skip("curl or openssl is not installed")
     private = tmp_path / "id_rsa"
