@@ -2,10 +2,10 @@
 
 import json
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from core.blobs import path_of
 from core.clock import Clock, new_id
@@ -18,7 +18,7 @@ from core.store import Store, Transaction, handoffs, jobs
 from core.store.handoffs import Downstream, Handoff, HandoffTry
 from core.store.seal import Seal
 from core.telemetry import log
-from core.webhooks.outbound import Answer, post
+from core.webhooks.outbound import ANSWER_WITHIN_S, Answer, post
 from core.webhooks.standard import headers_for
 
 __all__ = ["WAITS", "HandOff", "Standing", "again", "begin", "settle_job", "standing"]
@@ -28,7 +28,7 @@ WAITS = tuple(timedelta(seconds=s) for s in (5, 60, 300, 900, 1800, 3600, 7200))
 """Between the eight tries: the last is about four hours after the first."""
 
 _DISABLED_AFTER = timedelta(days=3)
-_LEASE = timedelta(seconds=60)
+_LEASE = timedelta(seconds=ANSWER_WITHIN_S) * 4
 _AT_ONCE = 8
 _GONE = 410
 _KEPT_OF_ANSWER = 500
@@ -156,7 +156,10 @@ class _Next:
 
 
 class HandOff:
-    """Sends what is due, in a thread of its own, so that nobody waits for a slow downstream."""
+    """Sends what is due, each downstream in a thread of its own: who is slow holds up nobody else.
+
+    The threads end with the process: what is not answered by then is sent again once its lease is over.
+    """
 
     def __init__(self, store: Store, seal: Seal, clock: Clock, *, allow_private: bool) -> None:
         self._store = store
@@ -164,35 +167,53 @@ class HandOff:
         self._clock = clock
         self._allow_private = allow_private
         self._lock = threading.Lock()
+        self._busy: set[str] = set()
         self._log = log("handoff")
 
     def kick(self) -> None:
-        """Begin to send what is due, unless that is under way."""
-        if self._lock.locked():
-            return
-        threading.Thread(target=self._work, name="hand-off", daemon=True).start()
+        """Begin to send what is due, to whom that is not under way already. Raises ``StoreUnavailable``."""
+        for downstream_id in self._due():
+            with self._lock:
+                if downstream_id in self._busy:
+                    continue
+                self._busy.add(downstream_id)
+            _in_thread(self._work, downstream_id)
 
-    def _work(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            return
+    def send_due(self) -> int:
+        """Send what is due now, and wait for the answers; how much that was."""
+        return sum(self._send_to(downstream_id) for downstream_id in self._due())
+
+    def _due(self) -> tuple[str, ...]:
+        with self._store.read() as tx:
+            return handoffs.due_downstreams(tx, self._clock())
+
+    def _work(self, downstream_id: str) -> None:
         try:
-            while self.send_due():
+            while self._send_to(downstream_id):
                 pass
         except ConsoleError as error:
             self._log.warning("hand-off is late", error=str(error))
         except Exception:  # the next round tries again
             self._log.exception("hand-off failed")
         finally:
-            self._lock.release()
+            with self._lock:
+                self._busy.discard(downstream_id)
 
-    def send_due(self) -> int:
-        """Send what is due now; how much that was."""
+    def _send_to(self, downstream_id: str) -> int:
         with self._store.write() as tx:
-            due = handoffs.claim_due(tx, self._clock(), _LEASE, limit=_AT_ONCE)
-        if due:
-            with ThreadPoolExecutor(len(due)) as pool:
-                list(pool.map(self._send, due))
+            due = handoffs.claim_due(tx, downstream_id, self._clock(), _LEASE, limit=_AT_ONCE)
+        sending = [_in_thread(self._send_one, one) for one in due]
+        for thread in sending:
+            thread.join()
         return len(due)
+
+    def _send_one(self, one: Handoff) -> None:
+        try:
+            self._send(one)
+        except ConsoleError as error:  # it is sent again once its lease is over
+            self._log.warning("hand-off is late", handoff_id=one.id, error=str(error))
+        except Exception:
+            self._log.exception("hand-off failed", handoff_id=one.id)
 
     def _send(self, one: Handoff) -> None:
         with self._store.read() as tx:
@@ -245,11 +266,15 @@ class HandOff:
         if answer.is_success:
             handoffs.update_downstream(tx, target.id, failing_since=None)
         elif follows.disable:
-            handoffs.update_downstream(
-                tx, target.id, disabled_at=now, disabled_reason=follows.disable
-            )
+            handoffs.disable(tx, target.id, follows.disable, now)
         elif target.failing_since is None:
             handoffs.update_downstream(tx, target.id, failing_since=now)
+
+
+def _in_thread(act: Callable[[Any], None], what: object) -> threading.Thread:
+    thread = threading.Thread(target=act, args=(what,), name="hand-off", daemon=True)
+    thread.start()
+    return thread
 
 
 def _next(one: Handoff, target: Downstream, answer: Answer | None, now: datetime) -> _Next:

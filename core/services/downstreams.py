@@ -130,11 +130,8 @@ class Downstreams:
 
     def disable(self, downstream_id: str, actor: Actor) -> None:
         """Tell it no more; what is on its way to it is given up. Raises ``NotFound``."""
-        reason = f"Disabled by {actor}."
         with self._store.write() as tx:
-            handoffs.update_downstream(
-                tx, downstream_id, disabled_at=self._clock(), disabled_reason=reason
-            )
+            handoffs.disable(tx, downstream_id, f"Disabled by {actor}.", self._clock())
 
     def known(self) -> tuple[DownstreamView, ...]:
         """All of them, oldest first."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, update
+from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import col, select
 
 from core.errors import NotFound
@@ -21,8 +21,10 @@ __all__ = [
     "add_downstream",
     "bring_forward",
     "claim_due",
+    "disable",
     "downstream",
     "downstreams",
+    "due_downstreams",
     "handoff",
     "newest_generation",
     "newest_of_message",
@@ -124,19 +126,31 @@ def update_downstream(tx: Transaction, downstream_id: str, **facts: object) -> N
     tx.flush()
 
 
+def disable(tx: Transaction, downstream_id: str, reason: str, now: datetime) -> None:
+    """Tell it no more; what waits for its next try is due now, and is given up. Raises ``NotFound``."""
+    update_downstream(tx, downstream_id, disabled_at=now, disabled_reason=reason)
+    _bring_forward(tx, col(HandoffRow.downstream_id) == downstream_id, now)
+
+
 def add(tx: Transaction, new: Sequence[Handoff]) -> None:
     """Put events into the outbox."""
     tx.add_all(HandoffRow(**{n: getattr(one, n) for n in Handoff.__slots__}) for one in new)
     tx.flush()
 
 
+def due_downstreams(tx: Transaction, now: datetime) -> tuple[str, ...]:
+    """For whom there is something to be sent now."""
+    query = select(HandoffRow.downstream_id).where(*_due(now)).distinct()
+    return tuple(tx.exec(query))
+
+
 def claim_due(
-    tx: Transaction, now: datetime, lease: timedelta, *, limit: int = 20
+    tx: Transaction, downstream_id: str, now: datetime, lease: timedelta, *, limit: int = 20
 ) -> tuple[Handoff, ...]:
-    """What is to be sent now; nobody else gets it until the lease has run out."""
+    """What is to be sent to one of them now; nobody else gets it until the lease has run out."""
     query = (
         select(HandoffRow)
-        .where(HandoffRow.status == PENDING, col(HandoffRow.next_at) <= now)
+        .where(HandoffRow.downstream_id == downstream_id, *_due(now))
         .order_by(col(HandoffRow.next_at))
         .limit(limit)
     )
@@ -216,11 +230,15 @@ def newest_of_message(tx: Transaction, one: Handoff) -> Handoff:
 
 def bring_forward(tx: Transaction, handoff_id: str, now: datetime) -> None:
     """Have what waits for its next try sent at once, unless it is due, or being sent, already."""
+    _bring_forward(tx, col(HandoffRow.id) == handoff_id, now)
+
+
+def _bring_forward(tx: Transaction, which: ColumnElement[bool], now: datetime) -> None:
     leased_until = col(HandoffRow.leased_until)
     tx.execute(
         update(HandoffRow)
         .where(
-            col(HandoffRow.id) == handoff_id,
+            which,
             col(HandoffRow.status) == PENDING,
             col(HandoffRow.next_at) > now,
             or_(leased_until.is_(None), leased_until <= now),
@@ -242,6 +260,10 @@ def tries(tx: Transaction, handoff_id: str) -> tuple[HandoffTry, ...]:
         HandoffTry(**{name: getattr(row, name) for name in HandoffTry.__slots__})
         for row in tx.exec(query)
     )
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return col(HandoffRow.status) == PENDING, col(HandoffRow.next_at) <= now
 
 
 def _downstream(row: DownstreamRow) -> Downstream:

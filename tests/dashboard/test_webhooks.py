@@ -139,7 +139,7 @@ def test_the_page_of_a_hand_off_leads_to_where_it_was_sent_again(
     assert app.button(key="handoff-replay").label == "Send now"
     assert not app.button(key="handoff-replay").disabled
     with console.store.write() as tx:
-        assert handoffs.claim_due(tx, console.clock(), timedelta(minutes=1))
+        assert handoffs.claim_due(tx, newest.downstream_id, console.clock(), timedelta(minutes=1))
     app.run()
     assert "being sent" in words(app)
     assert app.button(key="handoff-replay").disabled

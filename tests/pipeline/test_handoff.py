@@ -2,10 +2,12 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import anyio.to_thread
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -264,6 +266,50 @@ def test_a_disabled_stage_gets_nothing_and_can_be_enabled_again(
     _parsed(console, "heard.txt")
     handoff = HandOff(console.store, console.seal, console.clock, allow_private=True)
     wait_until(lambda: handoff.send_due() == 0)
+    assert len(stage.received) == 1
+
+
+def test_a_slow_stage_holds_up_only_what_is_for_it(make_console: Maker, stage: Stage) -> None:
+    """While one stage does not answer, others get theirs; and a process that stops does not wait for it."""
+    console = make_console(downstream_private=True)
+    handoff = HandOff(console.store, console.seal, console.clock, allow_private=True)
+    asked, released = threading.Event(), threading.Event()
+
+    async def hang(_request: Request) -> Response:
+        asked.set()
+        await anyio.to_thread.run_sync(released.wait, 60)
+        return Response()
+
+    with Served(Starlette(routes=[Route("/", hang, methods=["POST"])])) as slow:
+        console.downstreams.add(slow.url, ALICE)
+        for number in range(10):
+            _parsed(console, f"slow-{number}.txt")
+        handoff.kick()
+        assert asked.wait(30)
+        console.downstreams.add(stage.url, ALICE)
+        _parsed(console, "for both.txt")
+        handoff.kick()
+        wait_until(lambda: bool(stage.received))
+        sending = [t for t in threading.enumerate() if t.name.startswith("hand-off")]
+        assert sending
+        assert all(thread.daemon for thread in sending)
+        released.set()
+        done = HandoffFilter(statuses=frozenset({"delivered"}))
+        wait_until(lambda: console.downstreams.counts(done).get("delivered") == 12)
+
+
+def test_what_is_on_its_way_to_a_stage_that_is_disabled_is_given_up_at_once(
+    make_console: Maker, stage: Stage
+) -> None:
+    """Not hours later, at its next try; the job says so as soon as nobody is to be waited for."""
+    console, stage.status = make_console(downstream_private=True), 503
+    console.downstreams.add(stage.url, ALICE)
+    handoff = HandOff(console.store, console.seal, console.clock, allow_private=True)
+    job_id = _parsed(console)
+    assert handoff.send_due() == 1
+    console.downstreams.disable(console.downstreams.known()[0].id, ALICE)
+    handoff.send_due()
+    assert _status(console, job_id) is JobStatus.FAILED_HANDOFF
     assert len(stage.received) == 1
 
 

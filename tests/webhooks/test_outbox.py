@@ -240,7 +240,9 @@ def test_what_waits_for_its_next_try_goes_now_and_is_sent_once(
     assert sent.next_at is not None
     assert sent.next_at <= failed.clock()
     with failed.store.write() as tx:  # somebody is sending it: this one has it until then
-        (claimed,) = handoffs.claim_due(tx, failed.clock(), timedelta(seconds=60))
+        (claimed,) = handoffs.claim_due(
+            tx, new.downstream_id, failed.clock(), timedelta(seconds=60)
+        )
     assert desk.replay(new.id, BOB).next_at == claimed.next_at
 
 

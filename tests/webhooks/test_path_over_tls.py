@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from core.api import ingress_app
 from core.console import Console
 from core.serving import Served
+from core.webhooks.outbound import post
 from tests.webhooks.conftest import Door
 
 DAY = timedelta(days=1)
@@ -114,6 +115,13 @@ def test_an_authority_that_nobody_knows_ends_the_way(
         last = make_console(public_url=url).path_test.run()[-1]
     assert (last.name, last.works) == ("connection", False)
     assert "unable to get local issuer certificate" in last.found
+
+
+def test_a_request_says_that_a_certificate_is_not_trusted(authority: Authority) -> None:
+    """Not that nobody listens: who looks for a server that is down would look in the wrong place."""
+    with _proxy(authority.issued("127.0.0.1", until=-DAY), "http://127.0.0.1:1") as url:
+        answer = post(url, {}, b"{}", allow_private=True)
+    assert "not trusted" in answer.error
 
 
 @contextmanager
