@@ -172,6 +172,22 @@ def test_a_refused_delivery_is_named_as_the_cause(knock: Knock) -> None:
     assert door.console.missing.find() == ()
 
 
+def test_refusals_of_others_do_not_hide_the_one_that_names_the_job(
+    knock: Knock, database_url: str
+) -> None:
+    """However many strangers were refused before it, and whatever was too large: both causes are told."""
+    door = knock(database_url=database_url, max_webhook_kb=1)
+    _expected(door)
+    for number in range(25):
+        door.send(an_event(f"stranger-{number}", job="pjb-8"), secret="wrong")
+    refused = door.send(an_event(job="pjb-7"), secret="wrong").json()["delivery_id"]
+    door.send(an_event(filler="x" * 2000))
+    (found,) = door.console.missing.find()
+    assert refused in found.causes[0]
+    assert "PARSEDECK_MAX_WEBHOOK_KB" in found.causes[1]
+    assert not any("A delivery that names it" in cause for cause in found.causes[1:])
+
+
 def test_the_way_to_the_public_address_is_tested_hop_by_hop(
     knock: Knock, make_console: Callable[..., Console]
 ) -> None:
