@@ -246,7 +246,7 @@ class Console:
                 timedelta(seconds=settings.webhook_behind_s),
             ),
         )
-        self.missing = Missing(self.store, lambda: settings, clock)
+        self.missing = Missing(self.store, lambda: settings, clock, lambda: self.rules().timezone)
         self.path_test = PathTest(
             self.store,
             settings.public_url,

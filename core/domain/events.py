@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["EventKind", "MalformedEvent", "ParseEvent", "decoded", "read_event"]
+__all__ = ["EventKind", "MalformedEvent", "ParseEvent", "decoded", "named_job", "read_event"]
 
 
 class EventKind(StrEnum):
@@ -65,7 +65,7 @@ def read_event(body: bytes) -> ParseEvent:
     Raises ``MalformedEvent`` for everything else.
     """
     payload = decoded(body)
-    if "event_type" not in payload and "status" in payload:
+    if _is_flat(payload):
         return _flat(payload, body)
     event_type = _text(payload, "event_type")
     kind = _KINDS.get(event_type, EventKind.OTHER)
@@ -77,6 +77,21 @@ def read_event(body: bytes) -> ParseEvent:
         at=_moment(payload.get("timestamp")),
         is_test=payload.get("test") is True,
     )
+
+
+def named_job(body: bytes) -> str:
+    """The vendor job that a body claims to be about, whatever else is wrong with it; empty for none.
+
+    Raises ``MalformedEvent`` when that cannot be read.
+    """
+    payload = decoded(body)
+    return (
+        _flat_job(payload) if _is_flat(payload) else _job_of(payload.get("data"), EventKind.OTHER)
+    )
+
+
+def _is_flat(payload: Mapping[str, Any]) -> bool:
+    return "event_type" not in payload and "status" in payload
 
 
 def _job_of(data: object, kind: EventKind) -> str:
@@ -91,17 +106,20 @@ def _job_of(data: object, kind: EventKind) -> str:
 
 def _flat(payload: Mapping[str, Any], body: bytes) -> ParseEvent:
     status = _text(payload, "status")
-    key = "parse_job_id" if payload.get("parse_job_id") else "job_id"
     _check_artifacts(payload.get("artifacts"))
     return ParseEvent(
         # this form has no id of its own: the same bytes are the same event
         event_id=f"flat-{hashlib.sha256(body).hexdigest()[:40]}",
         event_type=f"flat.{status}"[:_LONGEST],
         kind=_FLAT_KINDS.get(status, EventKind.OTHER),
-        vendor_job_id=_text(payload, key),
+        vendor_job_id=_flat_job(payload),
         at=_moment(payload.get("timestamp")),
         is_test=payload.get("test") is True,
     )
+
+
+def _flat_job(payload: Mapping[str, Any]) -> str:
+    return _text(payload, "parse_job_id" if payload.get("parse_job_id") else "job_id")
 
 
 def _check_artifacts(artifacts: object) -> None:

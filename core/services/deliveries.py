@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from core.clock import Clock, is_recent
-from core.domain.events import MalformedEvent, decoded
+from core.domain.events import MalformedEvent, decoded, named_job
 from core.domain.jobs import Job
 from core.errors import NotAllowed, NotFound, WebhookRejected
 from core.store import Store, Transaction, deliveries, inbox, jobs
@@ -234,11 +234,8 @@ class Deliveries:
 def _given_to_vendor(tx: Transaction, refused: Delivery) -> str:
     """The secret of the job that a refused delivery claims to be about; a claim, good for a hint only."""
     try:
-        claimed = decoded(refused.body).get("data")
+        vendor_job_id = named_job(refused.body)
     except MalformedEvent:
-        return ""
-    vendor_job_id = claimed.get("job_id") if isinstance(claimed, dict) else None
-    if not isinstance(vendor_job_id, str) or not vendor_job_id.isprintable():
         return ""
     attempt = jobs.attempt_by_vendor_id(tx, vendor_job_id)
     return attempt.webhook_secret if attempt else ""

@@ -1,18 +1,23 @@
 """Events that did not come: which jobs wait for one longer than usual, and what is likely to blame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core.clock import Clock
+from core.domain import times
 from core.domain.jobs import AttemptStatus
+from core.pipeline.worker import DEAD_AFTER
 from core.settings import Settings
 from core.store import Store, Transaction, expectations, workers
 from core.store.expectations import Expected
+from core.store.workers import Worker
 
 __all__ = ["Missing", "MissingEvent"]
 
 _LOOK_BACK = timedelta(days=7)
+_TRIES_TAKE = timedelta(seconds=5)
+"""The vendor tries three times, after one second and after two more; who was away for less missed no event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,17 @@ class MissingEvent:
 class Missing:
     """Reads what was expected and did not come. The pipeline polls such jobs anyway."""
 
-    def __init__(self, store: Store, settings: Callable[[], Settings], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        zone: Callable[[], str],
+    ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
+        self._zone = zone
 
     def find(self) -> tuple[MissingEvent, ...]:
         """Those of the last seven days, newest first."""
@@ -41,6 +53,7 @@ class Missing:
         found = []
         with self._store.read() as tx:
             usual: dict[tuple[str, str], timedelta] = {}
+            ran = workers.since(tx, now - _LOOK_BACK)
             for one in expectations.unheard(tx, now - _LOOK_BACK):
                 key = (one.mode, one.tier)
                 if key not in usual:
@@ -56,12 +69,14 @@ class Missing:
                         waited,
                         usual[key],
                         is_over,
-                        self._causes(tx, one, usual[key]),
+                        self._causes(tx, one, usual[key], ran),
                     )
                 )
         return tuple(found)
 
-    def _causes(self, tx: Transaction, one: Expected, usual: timedelta) -> tuple[str, ...]:
+    def _causes(
+        self, tx: Transaction, one: Expected, usual: timedelta, ran: Sequence[Worker]
+    ) -> tuple[str, ...]:
         until = (one.finished_at or self._clock()) + usual
         refused = expectations.refusals(tx, one.vendor_job_id, one.submitted_at, until)
         causes = [
@@ -71,10 +86,14 @@ class Missing:
         ]
         if any(r.verdict == "too_large" for r in refused):
             causes.append("A delivery of that time was over PARSEDECK_MAX_WEBHOOK_KB.")
-        due = one.finished_at or one.submitted_at
-        known = (*workers.known(tx), *workers.known(tx, workers.API))
-        if known and all(w.started_at > due or (w.stopped_at or due) < due for w in known):
-            causes.append("No process of Parsedeck ran when it was due.")
+        # not known is when the vendor was done: after the submit, and before we found the job finished
+        away = _away(ran, one.submitted_at, one.finished_at or self._clock())
+        if away is not None:
+            began, ended = (times.exact(at, self._zone()) for at in away)
+            causes.append(
+                f"No process of Parsedeck ran from {began} to {ended}, while it was due: what was "
+                "sent then found nobody."
+            )
         if one.credits == 0:
             causes.append(
                 "It cost nothing: the vendor answered from its cache, maybe without telling."
@@ -85,3 +104,22 @@ class Missing:
                 "outside: run `parsedeck webhook test-path`."
             )
         return tuple(causes) or ("Nothing on record explains it; the sender gave up, or is late.",)
+
+
+def _away(
+    ran: Sequence[Worker], since: datetime, until: datetime
+) -> tuple[datetime, datetime] | None:
+    """The longest time in between in which nobody is known to have run, if an event could be lost in it.
+
+    A process that was killed is written off much later: it ran for as long as its heartbeat shows.
+    """
+    if not ran:
+        return None  # no process is on record at all, so that nothing can be said
+    gaps, heard = [], since
+    for one in sorted(ran, key=lambda one: one.started_at):
+        gaps.append((heard, min(one.started_at, until)))
+        last = one.heartbeat_at + DEAD_AFTER
+        heard = max(heard, min(one.stopped_at or last, last))
+    gaps.append((heard, until))
+    longest = max(gaps, key=lambda gap: gap[1] - gap[0])
+    return longest if longest[1] - longest[0] > _TRIES_TAKE else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, select
+from sqlalchemy import case, exists, func, literal, select
 from sqlalchemy.types import LargeBinary
 from sqlmodel import col
 
@@ -115,22 +115,22 @@ def usual_wait(tx: Transaction, mode: str, tier: str) -> timedelta:
 def refusals(
     tx: Transaction, vendor_job_id: str, since: datetime, until: datetime, *, limit: int = 20
 ) -> tuple[Refusal, ...]:
-    """Refused deliveries of that time, and whether their bytes name the job."""
+    """Refused deliveries of that time, and whether their bytes name the job; what tells the most first."""
     needle = literal(vendor_job_id.encode(), LargeBinary)
     is_postgres = tx.get_bind().dialect.name == "postgresql"
     find = func.pg_catalog.position if is_postgres else func.instr
+    names_the_job = find(col(DeliveryRow.body), needle) > 0
     query = (
-        select(
-            col(DeliveryRow.id),
-            col(DeliveryRow.verdict),
-            find(col(DeliveryRow.body), needle) > 0,
-        )
+        select(col(DeliveryRow.id), col(DeliveryRow.verdict), names_the_job)
         .where(
             col(DeliveryRow.verdict).not_in(sorted(ANSWERED_OK)),
             col(DeliveryRow.received_at) >= since,
             col(DeliveryRow.received_at) <= until,
         )
-        .order_by(col(DeliveryRow.received_at))
+        .order_by(
+            case((names_the_job, 0), (col(DeliveryRow.verdict) == "too_large", 1), else_=2),
+            col(DeliveryRow.received_at),
+        )
         .limit(limit)
     )
     return tuple(Refusal(str(i), str(v), bool(n)) for i, v, n in tx.execute(query))

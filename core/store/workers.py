@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
 from core.store.tables import WorkerRow
 
-__all__ = ["API", "WORKER", "Worker", "beat", "known", "start", "stop"]
+__all__ = ["API", "WORKER", "Worker", "beat", "known", "since", "start", "stop"]
 
 WORKER, API = "worker", "api"
 """What a process is for: workflows (beside whatever else it does), or receiving webhooks only."""
@@ -56,7 +56,15 @@ def stop(tx: Transaction, executor_id: str, now: datetime) -> None:
 def known(tx: Transaction, role: str = WORKER) -> tuple[Worker, ...]:
     """Processes of a role that have not stopped in an orderly way."""
     query = select(WorkerRow).where(col(WorkerRow.stopped_at).is_(None), WorkerRow.role == role)
-    return tuple(
-        Worker(r.executor_id, r.host, r.pid, r.started_at, r.heartbeat_at, r.stopped_at, r.role)
-        for r in tx.exec(query)
-    )
+    return tuple(_worker(row) for row in tx.exec(query))
+
+
+def since(tx: Transaction, at: datetime) -> tuple[Worker, ...]:
+    """Processes of any role that were not written off before; those of the last 30 days are all on record."""
+    stopped_at = col(WorkerRow.stopped_at)
+    query = select(WorkerRow).where(or_(stopped_at.is_(None), stopped_at >= at))
+    return tuple(_worker(row) for row in tx.exec(query))
+
+
+def _worker(row: WorkerRow) -> Worker:
+    return Worker(**{name: getattr(row, name) for name in Worker.__slots__})

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
 from core.webhooks.signatures import SCHEMES, SigningSecret
@@ -67,7 +68,11 @@ def readings_of(name: str, value: str) -> Iterator[tuple[tuple[Way, ...], bytes]
     else:
         form = RIGHT
     for writing, digest in _decoded(rest):
-        yield (where, tidy, form, writing), digest
+        ways = where, tidy, form, writing
+        if all(way is RIGHT for way in ways) and text.removeprefix("sha256=") != digest.hex():
+            # taken for hex all the same, which the receiver does not do
+            ways = where, tidy, Way(Mistake.SIGNATURE_FORM, "blanks in the signature"), writing
+        yield ways, digest
 
 
 def split_prefix(text: str) -> tuple[str, str, str]:
@@ -149,20 +154,35 @@ def _newlines(body: bytes) -> Iterator[tuple[Way, bytes]]:
 
 
 def _encodings(body: bytes, payload: object) -> Iterator[tuple[Way, bytes]]:
-    written = Way(Mistake.RE_ENCODED, "the JSON was written anew (spaces, indents, escapes, order)")
+    written = Way(
+        Mistake.RE_ENCODED, "the JSON was written anew (spaces, indents, escapes, order, numbers)"
+    )
     styles: tuple[dict[str, Any], ...] = (
         {"separators": (",", ":")},
         {},
         {"indent": 2},
         {"indent": 4},
+        {"indent": "\t"},
     )
-    for style in styles:
-        for is_ascii in (False, True):
-            for is_sorted in (False, True):
-                try:
-                    text = json.dumps(payload, ensure_ascii=is_ascii, sort_keys=is_sorted, **style)
-                    yield written, text.encode()
-                except (ValueError, TypeError, RecursionError):
-                    continue
+    for known in (payload, *_other_numbers(body)):
+        for style, is_ascii, is_sorted in product(styles, (False, True), (False, True)):
+            try:
+                text = json.dumps(known, ensure_ascii=is_ascii, sort_keys=is_sorted, **style)
+                yield written, text.encode()
+            except (ValueError, TypeError, RecursionError):
+                continue
     quoted = Way(Mistake.DOUBLE_ENCODED, "the sender signed the body as a JSON string")
     yield quoted, json.dumps(body.decode("utf-8", "replace")).encode()
+
+
+def _other_numbers(body: bytes) -> Iterator[object]:
+    """The same with 1 for 1.0, as JavaScript writes it, and the other way round."""
+    text = body.decode("utf-8-sig")
+    with suppress(ValueError, RecursionError):
+        yield json.loads(text, parse_int=float)
+        yield json.loads(text, parse_float=_whole)
+
+
+def _whole(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.errors import WebhookRejected
+from core.store.tables import AttemptRow
 from core.webhooks.forensics import Case, diagnose
 from core.webhooks.misreadings import Mistake
-from core.webhooks.signatures import SigningSecret, sign
+from core.webhooks.signatures import SigningSecret, sign, verify
+from tests.factories import submitted
 from tests.webhooks.conftest import Door, an_event
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -68,6 +72,19 @@ _RAW_KEY = base64.b64decode("dGhlIHJlYWwgdGhpbmc=")
             _VENDOR,
             sign(SECRET, json.dumps(_PAYLOAD, separators=(",", ":"), ensure_ascii=False).encode()),
         ),
+        (
+            Mistake.RE_ENCODED,
+            BODY,
+            _VENDOR,
+            sign(SECRET, json.dumps(_PAYLOAD, indent="\t", ensure_ascii=False).encode()),
+        ),
+        (
+            Mistake.RE_ENCODED,
+            b'{"timestamp":1,"n":7.5}',
+            _VENDOR,
+            sign(SECRET, b'{"timestamp": 1.0, "n": 7.5}'),
+        ),
+        (Mistake.RE_ENCODED, b'{"timestamp": 1.0}', _VENDOR, sign(SECRET, b'{"timestamp":1}')),
         (Mistake.RE_ENCODED, b"\xef\xbb\xbf" + BODY, _VENDOR, sign(SECRET, BODY)),
         (Mistake.NEWLINE, BODY + b"\n", _VENDOR, sign(SECRET, BODY)),
         (Mistake.NEWLINE, BODY, _VENDOR, sign(SECRET, BODY + b"\n")),
@@ -80,6 +97,15 @@ _RAW_KEY = base64.b64decode("dGhlIHJlYWwgdGhpbmc=")
         (Mistake.SIGNATURE_FORM, BODY, _VENDOR, _digest(BODY)),
         (Mistake.SIGNATURE_FORM, BODY, _VENDOR, f"v1,{_digest(BODY)}"),
         (Mistake.SIGNATURE_FORM, BODY, _VENDOR, f"sha256={_digest(BODY)} "),
+        (Mistake.SIGNATURE_FORM, BODY, _VENDOR, f"sha256= {_digest(BODY)}"),
+        (Mistake.SIGNATURE_FORM, BODY, _VENDOR, f"sha256=\t{_digest(BODY)}"),
+        (Mistake.SIGNATURE_FORM, BODY, _VENDOR, f"sha256={_digest(BODY)[:8]} {_digest(BODY)[8:]}"),
+        (
+            Mistake.SIGNATURE_FORM,
+            BODY,
+            "X-Webhook-Signature",
+            f"{_digest(BODY)[:2]} {_digest(BODY)[2:]}",
+        ),
         (Mistake.CUT_OFF, BODY, _VENDOR, f"sha256={_digest(BODY)[:32]}"),
         (Mistake.CUT_OFF, BODY, _VENDOR, f"sha256={_digest(BODY)}00"),
         (
@@ -167,6 +193,21 @@ def test_an_unsigned_delivery_says_how_to_sign() -> None:
     assert _named(BODY, verdict="missing_signature") == [Mistake.NOT_SIGNED]
 
 
+@given(
+    at=st.integers(0, 70),
+    blank=st.sampled_from([" ", "\t", "  ", '"', "'"]),
+    header=st.sampled_from(["LC-Signature", "X-Webhook-Signature"]),
+)
+def test_verifies_today_is_said_only_of_what_does(at: int, blank: str, header: str) -> None:
+    """Whatever is put into a right signature: it is called verified exactly when the receiver takes it."""
+    right = sign(SECRET, BODY)
+    value = right[:at] + blank + right[at:]
+    with suppress(WebhookRejected):
+        verify({header: value}, BODY, [SECRET])
+        pytest.fail("the receiver takes it")
+    assert Mistake.VERIFIES_TODAY not in _named(BODY, (header, value))
+
+
 @given(body=st.binary(max_size=200), value=st.text(max_size=120), name=st.text(max_size=30))
 def test_nothing_is_named_without_evidence(body: bytes, value: str, name: str) -> None:
     """Random bytes under a random signature fit none of the mistakes, and nothing fails."""
@@ -197,6 +238,36 @@ def test_no_finding_holds_a_secret_or_the_right_signature(
         assert secret.value not in told
         for signed in (body, received):
             assert sign(secret, signed).removeprefix("sha256=") not in told
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        an_event(data={"job_id": "pjb-7"}),
+        an_event(data={"id": "pjb-7"}),
+        {"job_id": "ours", "parse_job_id": "pjb-7", "status": "parsed", "artifacts": []},
+        {"job_id": "pjb-7", "status": "failed"},
+        json.dumps({"job_id": "pjb-7", "status": "failed"}),
+        {"event_type": "parse.success", "data": {"id": "pjb-7"}},
+    ],
+    ids=["job_id", "id", "flat", "flat, job_id only", "twice encoded", "no event id"],
+)
+def test_a_secret_that_is_gone_is_named_whichever_form_names_the_job(
+    knock: Callable[..., Door], event: object
+) -> None:
+    """The job is found in every form that the receiver reads."""
+    door = knock()
+    job_id = submitted(door.console, {"a.txt": b"words"}).job_ids[0]
+    gone = SigningSecret("gone", "whsec_gone")
+    with door.console.store.write() as tx:
+        row = tx.get(AttemptRow, door.console.jobs.view(job_id).attempts[0].id)
+        assert row is not None
+        row.vendor_job_id, row.webhook_secret = "pjb-7", gone.fingerprint
+        tx.add(row)
+    refused = door.send(event, secret=gone.value).json()["delivery_id"]
+    (found,) = door.console.deliveries.view(refused).findings
+    assert found.mistake is Mistake.PREVIOUS_SECRET
+    assert gone.fingerprint in found.what
 
 
 def test_the_page_of_a_refusal_names_the_mistake(knock: Callable[..., Door]) -> None:

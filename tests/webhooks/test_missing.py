@@ -1,7 +1,7 @@
 """Events that do not come are noticed, the job goes on, and the likely cause is named."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from starlette.applications import Starlette
@@ -9,11 +9,14 @@ from starlette.applications import Starlette
 from core.api import ingress_app
 from core.clock import utc_now
 from core.console import Console
+from core.domain import times
 from core.domain.jobs import JobStatus
 from core.serving import Served
 from core.settings import Settings
 from core.simulator import SimulatorConfig
+from core.store import workers
 from core.store.tables import AttemptRow, JobRow
+from core.store.workers import API, WORKER, Worker
 from tests.factories import finished, submitted
 from tests.webhooks.conftest import Door, an_event
 
@@ -66,6 +69,69 @@ def test_each_likely_cause_is_named_where_it_fits_and_nowhere_else(knock: Knock)
     assert ["No process of Parsedeck ran" in cause for cause in found.causes] == [False, True]
 
 
+def _ran(
+    door: Door, began_s: float, heard_s: float, *, role: str, stopped_s: float | None
+) -> datetime:
+    """A process on record: when it began, was last heard of and was written off, in seconds before now."""
+    now = utc_now()
+    began, heard = now - timedelta(seconds=began_s), now - timedelta(seconds=heard_s)
+    one = Worker(f"exe-{began_s}", "elsewhere", 1, began, heard, role=role)
+    with door.console.store.write() as tx:
+        workers.start(tx, one)
+        if stopped_s is not None:
+            workers.stop(tx, one.executor_id, now - timedelta(seconds=stopped_s))
+    return began
+
+
+@pytest.mark.parametrize("role", [WORKER, API])
+@pytest.mark.parametrize("healed_s", [None, 57], ids=["not healed", "healed after the start"])
+@pytest.mark.parametrize(
+    ("heard_s", "stopped_s"), [(595, 595), (595, 60), (None, None)], ids=["stop", "kill", "none"]
+)
+def test_an_outage_while_the_event_was_due_is_named_also_once_the_job_is_healed(
+    knock: Knock, role: str, healed_s: int | None, heard_s: int | None, stopped_s: int | None
+) -> None:
+    """Whoever submitted was stopped, killed or is not on record; a minute ago the next one began, and polled."""
+    door = knock(timezone="Asia/Kolkata")
+    finished_at = None if healed_s is None else utc_now() - timedelta(seconds=healed_s)
+    _expected(door, submitted_at=utc_now() - timedelta(seconds=600), finished_at=finished_at)
+    if heard_s is not None:
+        _ran(door, 900, heard_s, role=role, stopped_s=stopped_s)
+    began_anew = _ran(door, 60, 0, role=role, stopped_s=None)
+    (found,) = door.console.missing.find()
+    (cause,) = found.causes
+    assert cause.startswith("No process of Parsedeck ran from")
+    assert f" to {times.exact(began_anew, 'Asia/Kolkata')}, while it was due" in cause
+
+
+@pytest.mark.parametrize("role", [WORKER, API])
+@pytest.mark.parametrize(
+    ("finished_s", "gap_s"), [(235, 60), (None, 3)], ids=["stopped later", "a quick restart"]
+)
+def test_a_receiver_that_ran_while_the_event_was_due_is_not_blamed(
+    knock: Knock, role: str, finished_s: int | None, gap_s: int
+) -> None:
+    """One that stopped after the job had ended, or for less than the vendor's tries take, missed nothing."""
+    door = knock()
+    finished_at = None if finished_s is None else utc_now() - timedelta(seconds=finished_s)
+    _expected(door, finished_at=finished_at)
+    _ran(door, 900, 191, role=role, stopped_s=190)
+    _ran(door, 190 - gap_s, 1, role=role, stopped_s=None)
+    (found,) = door.console.missing.find()
+    assert found.causes == ("Nothing on record explains it; the sender gave up, or is late.",)
+
+
+def test_two_receivers_that_stand_in_for_each_other_leave_no_gap(knock: Knock) -> None:
+    """While one is replaced the other receives: nobody was away."""
+    door = knock()
+    _expected(door)
+    _ran(door, 900, 201, role=API, stopped_s=200)
+    _ran(door, 250, 91, role=WORKER, stopped_s=90)
+    _ran(door, 150, 0, role=API, stopped_s=None)
+    (found,) = door.console.missing.find()
+    assert not any("No process" in cause for cause in found.causes)
+
+
 def test_a_real_job_may_have_been_answered_from_the_cache_or_not_reach_us(knock: Knock) -> None:
     """No credits point at the vendor's cache; in REAL the public address is named, and how to test it."""
     door = knock(public_url="https://desk.example")
@@ -104,6 +170,22 @@ def test_a_refused_delivery_is_named_as_the_cause(knock: Knock) -> None:
     assert not found.is_healed
     door.send(an_event("came", job="pjb-7"))
     assert door.console.missing.find() == ()
+
+
+def test_refusals_of_others_do_not_hide_the_one_that_names_the_job(
+    knock: Knock, database_url: str
+) -> None:
+    """However many strangers were refused before it, and whatever was too large: both causes are told."""
+    door = knock(database_url=database_url, max_webhook_kb=1)
+    _expected(door)
+    for number in range(25):
+        door.send(an_event(f"stranger-{number}", job="pjb-8"), secret="wrong")
+    refused = door.send(an_event(job="pjb-7"), secret="wrong").json()["delivery_id"]
+    door.send(an_event(filler="x" * 2000))
+    (found,) = door.console.missing.find()
+    assert refused in found.causes[0]
+    assert "PARSEDECK_MAX_WEBHOOK_KB" in found.causes[1]
+    assert not any("A delivery that names it" in cause for cause in found.causes[1:])
 
 
 def test_the_way_to_the_public_address_is_tested_hop_by_hop(
