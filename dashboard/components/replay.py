@@ -13,7 +13,7 @@ from core.domain.jobs import Actor
 from core.services.replays import MOST, Outcome
 from core.store.deliveries import Delivery
 from core.store.inbox import DeliveryFilter
-from dashboard.components import times
+from dashboard.components import address, times
 from dashboard.components.verdicts import VERDICT_SIGNS
 from dashboard.wording import ago, plain
 
@@ -121,7 +121,7 @@ def _ahead(
 
 def _chosen(console: Console, *, is_disabled: bool) -> tuple[object, list[Delivery]]:
     """What was selected, in the words of the filters, and the deliveries that fit them now."""
-    only = st.query_params.get("only", "")
+    only = address.read("only")
     if only:
         st.caption(plain(f"Only the delivery {only}."))
         if st.button("Choose others instead", key="not-only", type="tertiary"):
@@ -149,7 +149,7 @@ def _chosen(console: Console, *, is_disabled: bool) -> tuple[object, list[Delive
         job = st.text_input("Job", key="replay-job", bind="query-params", disabled=is_disabled)
     which = DeliveryFilter(
         verdicts=frozenset(verdicts),
-        job=(job or "").strip(),
+        job=address.tamed(job),
         since=console.clock() - _SPANS[span],
     )
     found = console.replays.select([], which)
