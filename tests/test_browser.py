@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from bench.history import fill
 from core.samples import sample_documents
-from core.store import Store
+from core.store import Store, inbox
 from core.webhooks.signatures import sign
 from dashboard.preload import code_of
 from tests.factories import free_port
@@ -395,3 +395,30 @@ def test_a_webhook_is_replayed_after_a_dry_run(
     expect(page.get_by_text("Dry run over 1")).to_be_visible()
     page.get_by_role("button", name="Replay 1 delivery").click()
     expect(page.get_by_text("What came of it")).to_be_visible()
+
+
+def test_a_replay_that_a_click_cuts_short_goes_on_with_the_rest(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A click in mid replay loses no outcome: the screen says how far it came, and goes on without repeating."""
+    count = 40
+    for n in range(count):
+        event = {**_event(f"cut-{n}"), "data": {"id": "pjb-cut", "job_id": "pjb-cut"}}
+        body = json.dumps(event).encode()
+        headers = {"LC-Signature": sign(_secret(tmp_path_factory), body)}
+        httpx.post(f"{address}/api/v1/webhooks/llamaparse", content=body, headers=headers)
+    page.goto(f"{address}/webhooks?tab=Replay&replay-job=pjb-cut")
+    page.get_by_role("button", name=f"Replay {count} deliveries").click()
+    expect(page.get_by_text(re.compile(rf"^[1-9]\d* of {count}$"))).to_be_visible()
+    page.get_by_text("Sign anew with").click()
+    expect(page.get_by_text(re.compile(rf"^[1-9]\d* of {count} done"))).to_be_visible()
+    page.get_by_role("button", name=re.compile(r"Go on with the other \d+")).click()
+    expect(page.get_by_text(f"All {count} were replayed.")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Replay {count} deliveries")).to_be_visible()
+    (path,) = tmp_path_factory.getbasetemp().glob("empty0/var/parsedeck.sqlite")
+    store = Store.open(f"sqlite:///{path}")
+    with store.read() as tx:
+        found = inbox.page(tx, inbox.DeliveryFilter(job="pjb-cut"), limit=3 * count)
+    store.close()
+    replayed = [line.replay_of for line in found if line.replay_of]
+    assert len(replayed) == len(set(replayed)) == count

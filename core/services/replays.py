@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.domain.events import MalformedEvent, read_event
 from core.domain.jobs import Actor
@@ -47,12 +47,13 @@ class Replays:
         self._secrets = secrets
 
     def select(self, ids: Sequence[str], which: DeliveryFilter | None = None) -> list[Delivery]:
-        """These deliveries, or those that fit a filter, oldest first.
+        """These deliveries, or those that fit a filter and are no replays, oldest first.
 
         Raises ``NotFound`` for an id that is none, ``NotAllowed`` for more than ``MOST``.
         """
+        fits = replace(which or DeliveryFilter(), originals_only=True)
         with self._store.read() as tx:
-            wanted = list(ids) or list(inbox.ids(tx, which or DeliveryFilter(), limit=MOST + 1))
+            wanted = list(ids) or list(inbox.ids(tx, fits, limit=MOST + 1))
             if len(wanted) > MOST:
                 raise NotAllowed(f"More than {MOST:,} deliveries.", "Choose a shorter time.")
             found = [(i, deliveries.delivery(tx, i)) for i in wanted]

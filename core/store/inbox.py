@@ -18,7 +18,10 @@ __all__ = ["DeliveryFilter", "Line", "count_by_verdict", "event_types", "ids", "
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries a list shows; empty means all. ``job`` is our id or the vendor's."""
+    """Which deliveries a list shows; empty means all. ``job`` is our id or the vendor's.
+
+    ``originals_only`` leaves replays out.
+    """
 
     verdicts: frozenset[str] = frozenset()
     event_type: str = ""
@@ -26,6 +29,7 @@ class DeliveryFilter:
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    originals_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,8 @@ def _conditions(tx: Transaction, which: DeliveryFilter) -> list[ColumnElement[bo
         where.append(col(DeliveryRow.received_at) >= which.since)
     if which.until is not None:
         where.append(col(DeliveryRow.received_at) <= which.until)
+    if which.originals_only:
+        where.append(col(DeliveryRow.replay_of) == "")
     if which.text:
         needle = literal(which.text.encode("utf-8", "replace"), LargeBinary)
         is_postgres = tx.get_bind().dialect.name == "postgresql"

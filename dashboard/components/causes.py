@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.store.jobs import Cause
+from dashboard.components import address
 from dashboard.wording import FAILED, plain
 
 __all__ = ["chosen", "show"]
@@ -14,8 +15,7 @@ _CAUSE = "cause"
 
 def chosen() -> str:
     """The cause that the list is narrowed to; empty for all."""
-    found: str = st.query_params.get(_CAUSE, "")
-    return found
+    return address.read(_CAUSE)
 
 
 def show(causes: Sequence[Cause]) -> None:

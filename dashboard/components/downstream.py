@@ -10,7 +10,7 @@ from core.errors import ConsoleError
 from core.services.downstreams import DownstreamView
 from core.store.outbox import HandoffFilter
 from dashboard.boundary import tell
-from dashboard.components import handed_on, handoff_facts
+from dashboard.components import address, handed_on, handoff_facts
 from dashboard.wording import Sign, plain
 
 __all__ = ["show"]
@@ -23,7 +23,7 @@ _TOLD = Sign("told", ":material/check_circle:", "green", "✓")
 
 def show(console: Console, actor: Actor) -> None:
     """The endpoints, a form for a new one, and what was handed on; or one hand-off."""
-    one = st.query_params.get("handoff", "")
+    one = address.read("handoff")
     if one:
         handoff_facts.show(console, one, actor)
         return

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import streamlit as st
 
+from dashboard.components import address
 from dashboard.wording import Sign
 
 __all__ = ["AGES", "one", "signs", "text"]
@@ -62,4 +63,4 @@ def text(label: str, key: str, placeholder: str | None = None, *, anew: Anew = N
     found = st.text_input(
         label, key=key, bind="query-params", placeholder=placeholder, icon=icon, on_change=anew
     )
-    return (found or "").strip()
+    return address.tamed(found)

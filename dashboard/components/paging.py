@@ -1,24 +1,26 @@
 """Going through a long list: the place in it stands in the URL."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
 from core.store.paging import Cursor, Page
+from dashboard.components import address
 
 __all__ = ["forget", "place", "show"]
 
 
 def place(name: str) -> Cursor | None:
     """The place in the list from the URL; the top when it is none."""
-    direction, _, rest = st.query_params.get(name, "").partition("~")
+    direction, _, rest = address.read(name).partition("~")
     moment, _, key = rest.partition("~")
     try:
         at = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    if at.tzinfo is None or direction not in {"newer", "older"}:
+        if at.tzinfo is None or direction not in {"newer", "older"}:
+            return None
+        at = at.astimezone(UTC)
+    except (ValueError, OverflowError):  # no moment, or none that UTC has
         return None
     return Cursor(at, key, is_backwards=direction == "newer")
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -12,7 +13,7 @@ from core.domain.jobs import Actor
 from core.services.replays import MOST, Outcome
 from core.store.deliveries import Delivery
 from core.store.inbox import DeliveryFilter
-from dashboard.components import times
+from dashboard.components import address, times
 from dashboard.components.verdicts import VERDICT_SIGNS
 from dashboard.wording import ago, plain
 
@@ -23,15 +24,68 @@ _SPANS = {
     "last hour": timedelta(hours=1),
     "last 24 hours": timedelta(hours=24),
 }
-_DONE = "replay-done"
+_RUN = "replay-run"
+
+
+@dataclass(slots=True)
+class _Run:
+    """A replay and how far it came; it outlives the run of the script, which any click ends.
+
+    ``choice`` says of which selection, ``done`` are the outcomes of the first of ``ids``.
+    """
+
+    choice: object
+    ids: tuple[str, ...]
+    done: list[Outcome] = field(default_factory=list)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What is still to be sent, in order."""
+        return self.ids[len(self.done) :]
 
 
 def show(console: Console, actor: Actor) -> None:
     """Everything from the choice to the outcome of each."""
-    chosen = _chosen(console)
-    if not chosen:
+    run: _Run | None = st.session_state.get(_RUN)
+    is_cut = run is not None and bool(run.left)
+    choice, chosen = _chosen(console, is_disabled=is_cut)
+    if run is not None and is_cut:
+        _cut_short(run)
+        chosen = console.replays.select(run.left)
+    elif run is not None and run.choice != choice:
+        del st.session_state[_RUN]
+        run = None
+    if chosen:
+        _ahead(console, choice, chosen, run if is_cut else None, actor)
+    else:
         st.info("Nothing came in during this time. Choose a longer one, or open a delivery.")
-        return
+    if run is not None and run.done:
+        st.subheader("What came of it", anchor=False)
+        if not run.left:
+            st.caption(_all_done(len(run.ids)))
+        _table(run.done, console.clock(), "replay-done-table")
+
+
+def _cut_short(run: _Run) -> None:
+    """How far it came, above everything else."""
+    with st.container(horizontal=True, vertical_alignment="center", key="replay-cut"):
+        st.warning(
+            f"{len(run.done):,} of {len(run.ids):,} done, then it was interrupted. Go on with the rest below.",
+            icon=":material/pause_circle:",
+        )
+        if st.button("Leave the rest", key="replay-leave"):
+            del st.session_state[_RUN]
+            st.rerun()
+
+
+def _all_done(count: int) -> str:
+    return "It was replayed." if count == 1 else f"All {count:,} were replayed."
+
+
+def _ahead(
+    console: Console, choice: object, chosen: Sequence[Delivery], cut: _Run | None, actor: Actor
+) -> None:
+    """The dry run and the buttons; ``cut`` is the replay that is to go on with these."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         anew = st.toggle(
             "Sign anew with the secret of today",
@@ -48,11 +102,12 @@ def show(console: Console, actor: Actor) -> None:
     )
     _table(told, console.clock(), "replay-ahead")
     noun = "delivery" if len(chosen) == 1 else "deliveries"
+    label = f"Go on with the other {len(chosen):,}" if cut else f"Replay {len(chosen):,} {noun}"
     with st.container(horizontal=True):
-        if st.button(
-            f"Replay {len(chosen):,} {noun}", key="replay", type="primary", icon=":material/replay:"
-        ):
-            _run(console, chosen, actor, sign_anew=anew, per_second=float(pace))
+        if st.button(label, key="replay", type="primary", icon=":material/replay:"):
+            run = cut or _Run(choice, tuple(delivery.id for delivery in chosen))
+            st.session_state[_RUN] = run
+            _carry_on(console, run, chosen, actor, sign_anew=anew, per_second=float(pace))
         st.download_button(
             "Save as a fixture for tests",
             lambda: console.replays.saved(chosen),
@@ -62,22 +117,26 @@ def show(console: Console, actor: Actor) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    done: Sequence[Outcome] = st.session_state.get(_DONE, ())
-    if done:
-        st.subheader("What came of it", anchor=False)
-        _table(done, console.clock(), "replay-done-table")
 
 
-def _chosen(console: Console) -> list[Delivery]:
-    only = st.query_params.get("only", "")
+def _chosen(console: Console, *, is_disabled: bool) -> tuple[object, list[Delivery]]:
+    """What was selected, in the words of the filters, and the deliveries that fit them now."""
+    only = address.read("only")
     if only:
         st.caption(plain(f"Only the delivery {only}."))
         if st.button("Choose others instead", key="not-only", type="tertiary"):
             del st.query_params["only"]
             st.rerun()
-        return console.replays.select([only])
+        return only, console.replays.select([only])
     with st.container(horizontal=True):
-        span = st.selectbox("Time", list(_SPANS), key="span", bind="query-params")
+        span = st.selectbox(
+            "Time",
+            list(_SPANS),
+            key="span",
+            bind="query-params",
+            help="Replays are left out; to send one again, open it.",
+            disabled=is_disabled,
+        )
         verdicts = st.multiselect(
             "Verdict",
             list(VERDICT_SIGNS),
@@ -85,14 +144,16 @@ def _chosen(console: Console) -> list[Delivery]:
             format_func=lambda name: VERDICT_SIGNS[name].word,
             key="replay-verdict",
             bind="query-params",
+            disabled=is_disabled,
         )
-        job = st.text_input("Job", key="replay-job", bind="query-params")
+        job = st.text_input("Job", key="replay-job", bind="query-params", disabled=is_disabled)
     which = DeliveryFilter(
         verdicts=frozenset(verdicts),
-        job=(job or "").strip(),
+        job=address.tamed(job),
         since=console.clock() - _SPANS[span],
     )
     found = console.replays.select([], which)
+    picked: list[str] = []
     if len(found) > 1:
         names = {d.id: f"{times.clock(d.received_at)} {d.event_type or d.verdict}" for d in found}
         picked = st.multiselect(
@@ -100,26 +161,27 @@ def _chosen(console: Console) -> list[Delivery]:
             list(names),
             format_func=names.__getitem__,
             key="picked",
+            disabled=is_disabled,
         )
-        return [d for d in found if d.id in picked] if picked else found
-    return found
+    choice = span, which.verdicts, which.job, frozenset(picked)
+    return choice, [d for d in found if d.id in picked] if picked else found
 
 
-def _run(
+def _carry_on(  # noqa: PLR0913 - which, by whom, and how
     console: Console,
-    chosen: Sequence[Delivery],
+    run: _Run,
+    rest: Sequence[Delivery],
     actor: Actor,
     *,
     sign_anew: bool,
     per_second: float,
 ) -> None:
-    done: list[Outcome] = []
     bar = st.progress(0.0)
-    for outcome in console.replays.run(chosen, actor, sign_anew=sign_anew, per_second=per_second):
-        done.append(outcome)
-        bar.progress(len(done) / len(chosen), f"{len(done):,} of {len(chosen):,}")
-    bar.empty()
-    st.session_state[_DONE] = tuple(done)
+    for outcome in console.replays.run(rest, actor, sign_anew=sign_anew, per_second=per_second):
+        # on record before anything is shown: a click ends this run of the script at the next thing shown
+        run.done.append(outcome)
+        bar.progress(len(run.done) / len(run.ids), f"{len(run.done):,} of {len(run.ids):,}")
+    st.rerun()
 
 
 def _table(outcomes: Sequence[Outcome], now: datetime, key: str) -> None:

@@ -9,6 +9,7 @@ from core.errors import ConsoleError
 from core.services.foresight import Foresight
 from core.services.workbench import Draft, Sent
 from core.webhooks.workbench import TEMPLATES, Crafted, Fault, as_curl
+from dashboard.components import address
 from dashboard.wording import plain
 
 __all__ = ["show"]
@@ -36,7 +37,7 @@ def show(console: Console) -> None:
 
 
 def _draft(console: Console) -> Draft:
-    source = st.query_params.get("from", "")
+    source = address.read("from")
     if source:
         st.caption(plain(f"Started from the delivery {source}, with a new event id."))
         if st.button("Start from a template instead", key="no-source", type="tertiary"):
@@ -55,7 +56,7 @@ def _draft(console: Console) -> Draft:
         st.session_state[_TEXT] = (
             console.workbench.from_delivery(source)
             if source
-            else console.workbench.template(name, job.strip())
+            else console.workbench.template(name, address.tamed(job))
         )
         st.session_state.pop(_SENT, None)
     text = st.text_area("Payload", key=_TEXT, height=300)

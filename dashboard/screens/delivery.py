@@ -3,12 +3,12 @@
 import streamlit as st
 
 from dashboard.boundary import explained
-from dashboard.components import delivery_facts, header
+from dashboard.components import address, delivery_facts, header
 from dashboard.runtime import get_console
 from dashboard.wording import ago
 
 console = get_console()
-delivery_id = st.query_params.get("delivery", "")
+delivery_id = address.read("delivery")
 kept = [(n, v) for n in st.query_params for v in st.query_params.get_all(n) if n != "delivery"]
 st.page_link(
     "screens/webhooks.py", label="All webhooks", icon=":material/arrow_back:", query_params=kept

@@ -5,16 +5,16 @@ from urllib.parse import parse_qsl
 import streamlit as st
 
 from dashboard.boundary import explained
-from dashboard.components import decide, header, job_facts, page_reader, receipt, timeline
+from dashboard.components import address, decide, header, job_facts, page_reader, receipt, timeline
 from dashboard.runtime import actor, get_console
 
 console = get_console()
-job_id = st.query_params.get("job", "")
+job_id = address.read("job")
 st.page_link(
     "screens/jobs.py",
     label="All jobs",
     icon=":material/arrow_back:",
-    query_params=parse_qsl(st.query_params.get("back", "")),
+    query_params=parse_qsl(address.read("back")),
 )
 view = console.jobs.view(job_id)
 header.show(view.job.name, view.job.mode, is_outside_text=True)

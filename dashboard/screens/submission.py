@@ -3,11 +3,11 @@
 import streamlit as st
 
 from dashboard.boundary import explained
-from dashboard.components import decide, header, submission_progress
+from dashboard.components import address, decide, header, submission_progress
 from dashboard.runtime import actor, get_console
 
 console = get_console()
-submission_id = st.query_params.get("submission", "")
+submission_id = address.read("submission")
 st.page_link("screens/jobs.py", label="All jobs", icon=":material/arrow_back:")
 first = console.jobs.submission(submission_id)
 header.show(submission_progress.title(first), first.submission.mode, is_outside_text=True)

@@ -193,5 +193,22 @@ def test_replay_shows_what_it_would_do_before_it_does_it(
     assert "Dry run over 1: they would be 1 parked." in words(app)
     app.button(key="replay").click().run()
     no_traceback(app)
-    assert len(console.replays.select([], DeliveryFilter())) == 2
+    assert len(console.deliveries.page(DeliveryFilter()).lines) == 2
     assert any("What came of it" in head.value for head in app.subheader)
+
+
+def test_what_came_of_a_replay_stays_with_its_selection(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """Under another choice the outcome is gone, and a replay is no part of what can be replayed at once."""
+    console = make_console()
+    console.workbench.send(
+        console.workbench.crafted(Draft(console.workbench.template("parse.error")))
+    )
+    app = open_screen(console, "screens/webhooks.py", tab="Replay")
+    app.button(key="replay").click().run()
+    assert app.button(key="replay").label == "Replay 1 delivery"
+    app.multiselect(key="replay-verdict").select("accepted").run()
+    no_traceback(app)
+    assert app.button(key="replay").label == "Replay 1 delivery"
+    assert not any("What came of it" in head.value for head in app.subheader)

@@ -107,6 +107,16 @@ def test_a_range_is_replayed_oldest_first_and_throttled(knock: Knock) -> None:
     assert (door.console.clock() - began).total_seconds() >= 0.1
 
 
+def test_a_replay_is_replayed_only_when_it_is_named(knock: Knock) -> None:
+    """A choice by time or verdict leaves replays out, so that a second one repeats what came and no more."""
+    door = knock()
+    first = door.send(an_event("1")).json()["delivery_id"]
+    (done,) = _replayed(door.console, first)
+    replays = door.console.replays
+    assert [d.id for d in replays.select([], DeliveryFilter())] == [first]
+    assert [d.id for d in replays.select([done.new_id])] == [done.new_id]
+
+
 def test_a_saved_sequence_holds_no_secret_and_gives_the_same_verdicts(
     knock: Knock, tmp_path: Path
 ) -> None:
