@@ -34,6 +34,9 @@ DUPLICATE = "duplicate"
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
 
+_NOT_WHOLE = frozenset({"too_large", "too_slow", "incomplete", "flood"})
+"""Verdicts on what did not arrive to its end, or stands for deliveries that were not kept."""
+
 _WAITS = and_(
     col(DeliveryRow.applied_at).is_(None),
     # word for word as the index of what waits says it, and no way for another index to answer it:
@@ -89,6 +92,11 @@ class Delivery:
     def is_refused(self) -> bool:
         """Whether the sender was told no."""
         return self.verdict not in ANSWERED_OK
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes that the sender sent are on record."""
+        return self.verdict not in _NOT_WHOLE and len(self.body) == self.body_size
 
     @property
     def marks(self) -> str:
