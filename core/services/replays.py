@@ -10,7 +10,7 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, NotFound
 from core.services.foresight import Foresight, foresee
 from core.store import Store, Transaction, deliveries, inbox, jobs
-from core.store.deliveries import Delivery
+from core.store.deliveries import DUPLICATE, Delivery
 from core.store.inbox import DeliveryFilter
 from core.webhooks import sequence
 from core.webhooks.outbound import post
@@ -126,6 +126,10 @@ class Replays:
         if delivery.verdict == "flood":
             what = "It is no delivery: it says how many were refused and not kept."
             raise NotAllowed(what, "Choose another.")
+        if not delivery.is_whole and delivery.verdict == DUPLICATE:
+            raise NotAllowed(
+                "Not all of this repeat is on record.", "Replay the first one instead."
+            )
         if not delivery.is_whole:
             raise NotAllowed("Not all of its body is on record.", "Ask the sender for it again.")
         headers = {"Content-Type": str(delivery.headers.get("content-type", "application/json"))}
