@@ -222,7 +222,7 @@ class Deliveries:
             Case(
                 verdict=delivery.verdict,
                 body=delivery.body,
-                body_is_whole=len(delivery.body) == delivery.body_size,
+                body_is_whole=delivery.is_whole,
                 presented=delivery.presented,
                 secrets=self._secrets(),
                 received_at=delivery.received_at,

@@ -29,11 +29,10 @@ def foresee(tx: Transaction, judged: Judgement, *, is_replay: bool = False) -> F
         status = STATUS_CODES[judged.refusal.reason]
         return Foresight(status, judged.verdict, f"{judged.refusal.what} Nothing changes.", False)
     event = judged.event
+    if event and not is_replay and deliveries.is_known(tx, judged.scope, event.event_id):
+        return Foresight(200, "duplicate", "It was received before: nothing changes.", False)
     if event is None or judged.verdict != ACCEPTED:
         return Foresight(200, "parked", "It is kept and shown; no job changes by it.", False)
-    is_known = deliveries.is_known(tx, judged.scope, event.event_id)
-    if is_known and not is_replay:
-        return Foresight(200, "duplicate", "It was received before: nothing changes.", False)
     return _on_job(tx, judged.scope, event.vendor_job_id)
 
 
@@ -43,10 +42,10 @@ def _on_job(tx: Transaction, scope: str, vendor_job_id: str) -> Foresight:
         change = "No job here has that id yet: it is parked, and applied if the id appears."
         return Foresight(200, "parked", change, False)
     job = jobs.job(tx, attempt.job_id)
-    if (scope == "real") != (job.mode is not Mode.MOCK):
+    if deliveries.why_not_its_own(scope, job.mode.value):
         kind = {"test": "signed for tests", "mock": "signed for MOCK"}.get(scope, "real")
         change = f"It is {kind}: a {job.mode.value.upper()} job never changes by it."
-        return Foresight(200, "accepted", change, False, job)
+        return Foresight(200, "parked", change, False, job)
     if attempt.status.is_final:
         words = attempt.status.value
         change = f"Its attempt is {words} already, which is final: recorded, nothing changes."

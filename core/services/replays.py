@@ -10,7 +10,7 @@ from core.domain.routing import Mode
 from core.errors import ConsoleError, NotAllowed, NotFound
 from core.services.foresight import Foresight, foresee
 from core.store import Store, Transaction, deliveries, inbox, jobs
-from core.store.deliveries import Delivery
+from core.store.deliveries import DUPLICATE, Delivery
 from core.store.inbox import DeliveryFilter
 from core.webhooks import sequence
 from core.webhooks.outbound import post
@@ -121,12 +121,20 @@ class Replays:
     def _headers(self, tx: Transaction, delivery: Delivery, *, sign_anew: bool) -> dict[str, str]:
         """Headers for the original bytes: as they came, or signed with a secret of today.
 
-        Raises ``NotAllowed`` when the bytes were kept in part only, or there is no such secret.
+        Raises ``NotAllowed`` when not all bytes are on record, or there is no such secret.
         """
-        if len(delivery.body) != delivery.body_size:
-            raise NotAllowed("Only a part of the body was kept.", "Ask the sender for it again.")
-        content_type = str(delivery.headers.get("content-type", "application/json"))
-        headers = {"Content-Type": content_type}
+        if delivery.verdict == "flood":
+            what = "It is no delivery: it says how many were refused and not kept."
+            raise NotAllowed(what, "Choose another.")
+        if not delivery.is_whole and delivery.verdict == DUPLICATE:
+            raise NotAllowed(
+                "Not all of this repeat is on record.", "Replay the first one instead."
+            )
+        if not delivery.is_whole:
+            raise NotAllowed("Not all of its body is on record.", "Ask the sender for it again.")
+        headers = {"Content-Type": str(delivery.headers.get("content-type", "application/json"))}
+        if encoding := delivery.headers.get("content-encoding"):
+            headers["Content-Encoding"] = str(encoding)
         if delivery.is_refused and not sign_anew:
             return {**headers, **dict(delivery.presented)}
         secret = self._secret_for(tx, delivery, sign_anew=sign_anew)

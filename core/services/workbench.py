@@ -79,7 +79,7 @@ class Workbench:
                     told.append(Foresight(200, "duplicate", what, moves=False))
                     continue
                 told.append(foresee(tx, one))
-                if key:
+                if key and one.refusal is None:
                     seen.add(key)
         return told
 

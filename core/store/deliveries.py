@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, literal_column
+from sqlalchemy import ColumnElement, and_, delete, func, literal_column
 from sqlmodel import col, select
 
 from core.store.engine import Transaction
@@ -15,12 +15,13 @@ __all__ = [
     "ACCEPTED",
     "ANSWERED_OK",
     "DUPLICATE",
+    "KEPT_BYTES",
     "UNKNOWN_TYPE",
     "Delivery",
     "applicable",
     "apply",
     "delivery",
-    "forget_refused",
+    "forget",
     "is_known",
     "is_waiting",
     "of_job",
@@ -33,6 +34,13 @@ UNKNOWN_TYPE = "unknown_type"
 DUPLICATE = "duplicate"
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
+
+KEPT_BYTES = 8192
+"""Of the body of a refused delivery, enough for any event to be verified again, and of a repeat's, whose first
+is kept whole."""
+
+_NOT_WHOLE = frozenset({"too_large", "too_slow", "incomplete", "flood"})
+"""Verdicts on what did not arrive to its end, or stands for deliveries that were not kept."""
 
 _WAITS = and_(
     col(DeliveryRow.applied_at).is_(None),
@@ -89,6 +97,11 @@ class Delivery:
     def is_refused(self) -> bool:
         """Whether the sender was told no."""
         return self.verdict not in ANSWERED_OK
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes that the sender sent are on record."""
+        return self.verdict not in _NOT_WHOLE and len(self.body) == self.body_size
 
     @property
     def marks(self) -> str:
@@ -195,22 +208,28 @@ def is_known(tx: Transaction, scope: str, event_id: str) -> bool:
     return tx.exec(key).first() is not None
 
 
-def forget_refused(tx: Transaction, *, keep: int) -> int:
-    """Delete all refused deliveries but the newest ``keep``; how many those were.
+def forget(tx: Transaction, *, keep: int) -> int:
+    """Delete all refused deliveries but the newest ``keep``, and all repeats but as many; how many went.
 
     What was accepted stays, so that an event id is known for ever.
     """
-    refused = col(DeliveryRow.verdict).not_in(sorted(ANSWERED_OK))
+    verdict = col(DeliveryRow.verdict)
+    # apart from each other: whoever repeats what he captured drives no refusal out
+    several = verdict.not_in(sorted(ANSWERED_OK)), verdict == DUPLICATE
+    return sum(_forget(tx, which, keep) for which in several)
+
+
+def _forget(tx: Transaction, which: ColumnElement[bool], keep: int) -> int:
     oldest = tx.exec(
         select(DeliveryRow.received_at)
-        .where(refused)
+        .where(which)
         .order_by(col(DeliveryRow.received_at).desc())
         .offset(keep)
         .limit(1)
     ).first()
     if oldest is None:
         return 0
-    gone = tx.execute(delete(DeliveryRow).where(refused, col(DeliveryRow.received_at) <= oldest))
+    gone = tx.execute(delete(DeliveryRow).where(which, col(DeliveryRow.received_at) <= oldest))
     return int(gone.rowcount)  # type: ignore[attr-defined]
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 from core.store.deliveries import (
     ACCEPTED,
     DUPLICATE,
+    KEPT_BYTES,
     UNKNOWN_TYPE,
     Delivery,
     why_not_its_own,
@@ -127,6 +128,7 @@ def _row(
             row[_AT["applied_at"]], row[_AT["outcome"]] = new.received_at, not_its_own
     if is_duplicate:
         row[_AT["verdict"]], row[_AT["outcome"]] = DUPLICATE, "received before, changes nothing"
+        row[_BODY] = new.body[:KEPT_BYTES]
     return row
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from core.clock import Clock, new_id_in_order
 from core.errors import StoreUnavailable, WebhookRejected
 from core.store import Store, deliveries, recording
-from core.store.deliveries import ACCEPTED, DUPLICATE, UNKNOWN_TYPE, Delivery
+from core.store.deliveries import ACCEPTED, DUPLICATE, KEPT_BYTES, UNKNOWN_TYPE, Delivery
 from core.store.recording import Recorded
 from core.telemetry import Metrics, log
 from core.webhooks.committer import Committer
@@ -23,7 +23,7 @@ from core.webhooks.nudger import Nudger
 from core.webhooks.screening import redacted, tame
 from core.webhooks.signatures import SigningSecret, presented
 
-__all__ = ["KEPT_OF_REFUSED", "STATUS_CODES", "Receipt", "Receiver"]
+__all__ = ["STATUS_CODES", "Receipt", "Receiver"]
 
 STATUS_CODES = {
     "missing_signature": 401,
@@ -40,10 +40,7 @@ STATUS_CODES = {
 }
 """The answer to each refusal; everything else is answered 200, or 503 when it could not be recorded."""
 
-KEPT_OF_REFUSED = 8192
-"""Bytes of a refused body that are kept, enough for any event to be verified again."""
-
-_REFUSED_ROWS = 10_000
+_KEPT_ROWS = 10_000
 _TIDY_EVERY = 500
 _LONGEST_SIGNATURE, _MOST_SIGNATURES = 300, 5
 _INLINE_BYTES = 64 * 1024
@@ -95,7 +92,7 @@ class Receiver:
         self._clock = clock
         self._metrics = metrics
         self._budget = RefusalBudget(self._record_flood, burst=refusals)
-        self._refused = 0
+        self._untidy = 0
         self._log = log("webhooks")
 
     def close(self) -> None:
@@ -189,7 +186,7 @@ class Receiver:
             secret_fingerprint=secret.fingerprint if secret else "",
             signature=_kept_signatures(headers) if refusal else "",
             headers=redacted(headers),
-            body=body[:KEPT_OF_REFUSED] if refusal else body,
+            body=body[:KEPT_BYTES] if refusal else body,
             body_size=min(size if size is not None else len(body), 2**31 - 1),
             steps=judged.steps,
             received_at=now,
@@ -204,10 +201,11 @@ class Receiver:
         verdicts = Counter(d.verdict if r.is_new else DUPLICATE for d, r in batch)
         for verdict, count in verdicts.items():
             self._metrics.count_webhooks(verdict, count)
+        self._untidy += verdicts[DUPLICATE]
         strangers = 0
         for delivery, recorded in batch:
             if delivery.is_refused:
-                self._refused += 1
+                self._untidy += 1
                 self._log.warning("refused", verdict=delivery.verdict, delivery_id=delivery.id)
             elif recorded.correlation_id:
                 self._log.info(
@@ -229,8 +227,8 @@ class Receiver:
         if strangers:
             # one line for all: each has its row, and none has a document to follow through the log
             self._log.info("accepted, of no known job", deliveries=strangers)
-        if self._refused >= _TIDY_EVERY:
-            self._refused = 0
+        if self._untidy >= _TIDY_EVERY:
+            self._untidy = 0
             self._tidy()
 
     def _wake_late(self, parked: Sequence[Delivery]) -> None:
@@ -242,9 +240,9 @@ class Receiver:
     def _tidy(self) -> None:
         try:
             with self._store.write() as tx:
-                deliveries.forget_refused(tx, keep=_REFUSED_ROWS)
+                deliveries.forget(tx, keep=_KEPT_ROWS)
         except StoreUnavailable:
-            self._log.warning("refused deliveries are tidied up later")
+            self._log.warning("refused and repeated deliveries are tidied up later")
 
 
 def _receipt(delivery: Delivery, recorded: Recorded) -> Receipt:

@@ -37,7 +37,7 @@ def test_paging_shows_each_delivery_once_in_both_directions(
 ) -> None:
     """Forth and back again every delivery comes once and in order, also many of one moment."""
     with store.write() as tx:
-        deliveries.forget_refused(tx, keep=0)
+        deliveries.forget(tx, keep=0)
     new = [
         a_delivery(n, NOW + timedelta(seconds=s), verdict="malformed")
         for n, s in enumerate(moments)
@@ -137,22 +137,22 @@ def test_event_types_are_listed_once(store: Store) -> None:
     assert list(desk.event_types()) == ["extract.success", "parse.error", "parse.success"]
 
 
-def test_refused_deliveries_are_forgotten_beyond_a_number_and_accepted_ones_never(
+def test_refused_and_repeated_deliveries_are_forgotten_beyond_a_number_and_accepted_ones_never(
     store: Store,
 ) -> None:
-    """Tidying keeps the newest refusals, and every event id that was accepted."""
+    """Tidying keeps the newest refusals, the newest repeats, and every event id that was accepted."""
+    verdicts = ("accepted", "stale", "duplicate", "unknown_type")
     _stored(
         store,
-        *(
-            a_delivery(n, NOW + timedelta(seconds=n), verdict="stale" if n % 2 else "accepted")
-            for n in range(20)
-        ),
+        *(a_delivery(n, NOW + timedelta(seconds=n), verdict=verdicts[n % 4]) for n in range(40)),
     )
     with store.write() as tx:
-        assert deliveries.forget_refused(tx, keep=3) == 7
+        assert deliveries.forget(tx, keep=3) == 14
         left = deliveries.recent(tx)
-    assert [d.event_id for d in left if d.is_refused] == ["e-19", "e-17", "e-15"]
-    assert len([d for d in left if not d.is_refused]) == 10
+    kept = {v: [d.event_id for d in left if d.verdict == v] for v in verdicts}
+    assert kept["stale"] == ["e-37", "e-33", "e-29"]
+    assert kept["duplicate"] == ["e-38", "e-34", "e-30"]
+    assert [len(kept["accepted"]), len(kept["unknown_type"])] == [10, 10]
 
 
 def test_a_page_deep_in_10_000_deliveries_costs_as_much_as_the_first(store: Store) -> None:

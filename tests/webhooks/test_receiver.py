@@ -16,6 +16,7 @@ from core.console import Console
 from core.store import deliveries
 from core.webhooks.endpoint import WEBHOOK_PATH
 from core.webhooks.signatures import sign
+from tests.webhooks.conftest import Door, an_event
 
 EVENT = {
     "event_id": "e-1",
@@ -59,6 +60,29 @@ def test_a_signed_event_is_recorded_and_its_repeat_is_a_duplicate(
     assert (again[0], again[1]["status"], again[1]["duplicate"]) == (200, "duplicate", True)
     with console.store.read() as tx:
         assert [d.verdict for d in deliveries.recent(tx)] == ["duplicate", "accepted"]
+
+
+def test_a_captured_delivery_sent_again_and_again_does_not_fill_the_disk(
+    knock: Callable[..., Door], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of repeats the newest are kept, each with 8 KB; the first stays whole, and repeats drive no refusal out."""
+    monkeypatch.setattr("core.webhooks.receiver._KEPT_ROWS", 4)
+    monkeypatch.setattr("core.webhooks.receiver._TIDY_EVERY", 5)
+    door = knock(database_url=database_url)
+    captured = json.dumps(an_event(filler="x" * 20_000)).encode()
+    refused = door.send(an_event("2"), secret="wrong").json()["delivery_id"]
+    answers = [door.send(captured).json() for _ in range(30)]
+    assert [a["duplicate"] for a in answers] == [False] + [True] * 29
+    door.console.receiver.close()  # what was tidied up after the last answer is done too
+    recorded = {d.id: d for d in door.recorded()}
+    assert recorded[answers[0]["delivery_id"]].body == captured
+    assert refused in recorded
+    repeats = [d for d in recorded.values() if d.verdict == "duplicate"]
+    assert 4 <= len(repeats) < 10
+    assert repeats[-1].id == answers[-1]["delivery_id"]
+    assert {(len(d.body), d.body_size) for d in repeats} == {(8192, len(captured))}
+    (told,) = door.console.replays.foresee(repeats[-1:])
+    assert "first" in told.what
 
 
 @pytest.mark.parametrize("header", ["LC-Signature", "X-Webhook-Signature"])

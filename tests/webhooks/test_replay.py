@@ -1,5 +1,6 @@
 """Replay: foretold, recorded under a name, never a regress; saved sequences run as tests."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from starlette.testclient import TestClient
 from core.api import ingress_app
 from core.console import Console
 from core.domain.jobs import JobStatus
-from core.errors import NotFound
+from core.errors import ConsoleError, NotFound
 from core.services.replays import Outcome
 from core.settings import Settings
 from core.store.inbox import DeliveryFilter
@@ -132,6 +133,63 @@ def test_a_saved_sequence_holds_no_secret_and_gives_the_same_verdicts(
     _runs_as_recorded(text, tmp_path / "again")
 
 
+def test_every_kind_of_delivery_is_saved_so_that_it_runs_or_is_left_out_with_the_reason(
+    knock: Knock, tmp_path: Path
+) -> None:
+    """Replays, what nobody signed and compressed bodies run as recorded; what cannot be sent again says why."""
+    door = knock(max_webhook_kb=20)
+    first = door.send(an_event("1")).json()["delivery_id"]
+    door.send(an_event("1"))
+    _replayed(door.console, first)
+    door.send(an_event("new", event_type="extract.success"))
+    plain = json.dumps(an_event("2")).encode()
+    kind = {"Content-Type": "application/json"}
+    door.client.post(WEBHOOK_PATH, content=plain, headers=kind)
+    door.client.post(WEBHOOK_PATH, content=plain, headers={**kind, "X-Signature": "aa"})
+    zipped = door.send(gzip.compress(plain), headers={"Content-Encoding": "gzip"})
+    _replayed(door.console, zipped.json()["delivery_id"])
+    door.client.post(WEBHOOK_PATH, content=plain, headers={b"Content-Type": b"text/\xe9"})
+    door.send(an_event("3", timestamp=1))
+    door.send(an_event("3"), secret=door.secret("test"))
+    door.send(an_event("3", test=True), secret=door.secret("test"))
+    door.send(b" " * 30_000)
+    door.send(b"[" + b"1," * 9000 + b"1]")
+    door.console.receiver._record_flood(3)
+    wait_until(lambda: any(d.verdict == "flood" for d in door.recorded()))
+    replays = door.console.replays
+    text = replays.saved(replays.select([d.id for d in door.recorded()]))
+    verdicts = [step.verdict for step in sequence.load(text)]
+    assert verdicts == [
+        *("accepted", "duplicate", "accepted", "unknown_type"),
+        *("missing_signature", "missing_signature", "unsupported", "unsupported", "unsupported"),
+        *("stale", "bad_signature", "accepted"),
+    ]
+    assert [one["verdict"] for one in json.loads(text)["left_out"]] == [
+        *("too_large", "malformed", "flood")
+    ]
+    assert all(one["why"] for one in json.loads(text)["left_out"])
+    _runs_as_recorded(text, tmp_path / "again")
+
+
+def test_a_repeat_without_its_first_is_left_out(knock: Knock) -> None:
+    """Alone it would be no repeat; a file in which nothing can be run says so and why."""
+    door = knock()
+    door.send(an_event("1"))
+    repeat = door.send(an_event("1")).json()["delivery_id"]
+    text = door.console.replays.saved(door.console.replays.select([repeat]))
+    with pytest.raises(ConsoleError, match="first"):
+        sequence.load(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[" * 100_000, "{}", '{"deliveries": 1}', '{"deliveries": [1]}']
+)
+def test_what_is_no_sequence_says_so(text: str) -> None:
+    """Any file may be given; none is a traceback."""
+    with pytest.raises(ConsoleError):
+        sequence.load(text)
+
+
 @pytest.mark.parametrize("path", SEQUENCES, ids=lambda path: path.stem)
 def test_saved_sequences_get_the_verdicts_they_got(path: Path, tmp_path: Path) -> None:
     """Each saved sequence of deliveries is judged as it was when it was recorded."""
@@ -149,10 +207,16 @@ def _runs_as_recorded(text: str, folder: Path) -> None:
     secrets["real"] = "whsec_real"
     for step in steps:
         now = step.at
-        headers = {"LC-Signature": sign(secrets.get(step.signed_by, "nobody's"), step.body)}
-        if step.content_type:
-            headers["Content-Type"] = step.content_type
-        answer = client.post(WEBHOOK_PATH, content=step.body, headers=headers).json()
-        found = console.deliveries.view(answer["delivery_id"]).delivery.verdict
-        assert found == step.verdict, json.dumps(answer)
+        sent = {"Content-Type": step.content_type, "Content-Encoding": step.content_encoding}
+        headers = {name: value for name, value in sent.items() if value}
+        if step.is_signed:
+            headers["LC-Signature"] = sign(secrets.get(step.signed_by, "nobody's"), step.body)
+        if step.is_replay:
+            delivery_id = console.receiver.replay(headers, step.body, "dlv-1", "alice").delivery_id
+        else:
+            raw = {n.encode(): v.encode("latin-1", "replace") for n, v in headers.items()}
+            answer = client.post(WEBHOOK_PATH, content=step.body, headers=raw)
+            delivery_id = answer.json()["delivery_id"]
+        found = console.deliveries.view(delivery_id).delivery
+        assert found.verdict == step.verdict, found.reason
     console.close()
