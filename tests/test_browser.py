@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2 as httpx
@@ -20,10 +20,10 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from bench.history import fill
 from core.samples import sample_documents
-from core.store import Store, inbox
+from core.store import Store, inbox, recording
 from core.webhooks.signatures import sign
 from dashboard.preload import code_of
-from tests.factories import free_port
+from tests.factories import a_delivery, free_port
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
@@ -422,3 +422,20 @@ def test_a_replay_that_a_click_cuts_short_goes_on_with_the_rest(
     store.close()
     replayed = [line.replay_of for line in found if line.replay_of]
     assert len(replayed) == len(set(replayed)) == count
+
+
+def test_what_gets_too_old_for_the_filter_leaves_the_live_list(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Under "last minute" the inbox shows the last minute of now, not of when it was opened."""
+    page.goto(f"{address}/webhooks?time=last+minute&job=pjb-aging")
+    nothing = page.get_by_text("No delivery fits these filters.")
+    expect(nothing).to_be_visible()
+    (path,) = tmp_path_factory.getbasetemp().glob("empty0/var/parsedeck.sqlite")
+    store = Store.open(f"sqlite:///{path}")
+    with store.write() as tx:
+        almost = datetime.now(UTC) - timedelta(seconds=48)
+        recording.add(tx, a_delivery(1, almost, vendor_job_id="pjb-aging"))
+    store.close()
+    expect(nothing).not_to_be_visible()
+    expect(nothing).to_be_visible()

@@ -1,5 +1,6 @@
 """The inbox of webhooks: filters in the URL, counts, and a list that pages at any depth."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
@@ -27,13 +28,14 @@ def show(console: Console) -> None:
     """Filters, numbers, the list; live while its newest page is shown."""
     _path(console)
     _missing(console)
-    which, words = _filters(console)
+    chosen, age, words = _filters(console)
     at = paging.place(_PLACE)
 
     @st.fragment(run_every=None if at else 2)
     def live() -> None:
         with explained():
             _numbers(console)
+            which = replace(chosen, since=filters.since(age, console.clock()))
             found = console.deliveries.page(which, at=at)
             if words:
                 st.caption(plain(f"Filters: {', '.join(words)}"))
@@ -81,7 +83,8 @@ def link_to(delivery_id: str) -> str:
     return f"/delivery?{urlencode([('delivery', delivery_id), *kept])}"
 
 
-def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
+def _filters(console: Console) -> tuple[DeliveryFilter, str | None, list[str]]:
+    """What is looked for, how far back from any moment of now, and both in words."""
     anew = partial(paging.forget, _PLACE)
     with st.container(horizontal=True, key="delivery-filters"):
         verdicts = filters.signs("Verdict", VERDICT_SIGNS, "verdict", anew=anew)
@@ -94,12 +97,11 @@ def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
         event_type=kind or "",
         job=job,
         text=text,
-        since=console.clock() - filters.AGES[age] if age else None,
     )
     words = [VERDICT_SIGNS[verdict].word for verdict in verdicts]
     words += [part for part in (kind, age, job) if part]
     words += [f"body contains “{text}”"] if text else []
-    return which, words
+    return which, age, words
 
 
 def _numbers(console: Console) -> None:
