@@ -15,6 +15,7 @@ __all__ = [
     "ACCEPTED",
     "ANSWERED_OK",
     "DUPLICATE",
+    "PARKED",
     "UNKNOWN_TYPE",
     "Delivery",
     "applicable",
@@ -25,12 +26,15 @@ __all__ = [
     "is_waiting",
     "of_job",
     "recent",
+    "state_of",
     "why_not_its_own",
 ]
 
 ACCEPTED = "accepted"
 UNKNOWN_TYPE = "unknown_type"
 DUPLICATE = "duplicate"
+PARKED = "parked"
+"""What an accepted event is called while no job is known that it is about."""
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
 
@@ -91,6 +95,11 @@ class Delivery:
         return self.verdict not in ANSWERED_OK
 
     @property
+    def state(self) -> str:
+        """The verdict as it is told."""
+        return state_of(self.verdict, self.job_id)
+
+    @property
     def marks(self) -> str:
         """What the timeline adds about where it came from: a test, a replay and by whom."""
         parts = ["test"] if self.scope == "test" else []
@@ -102,6 +111,11 @@ class Delivery:
         """Name and value of each signature that a refused delivery carried."""
         lines = (line.partition(": ") for line in self.signature.splitlines())
         return tuple((name, value) for name, _, value in lines if name)
+
+
+def state_of(verdict: str, job_id: str | None) -> str:
+    """The verdict as it is told: what was accepted is parked while its job is not known."""
+    return PARKED if verdict == ACCEPTED and job_id is None else verdict
 
 
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:

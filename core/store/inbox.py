@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped
 from sqlalchemy.types import LargeBinary
 from sqlmodel import col
 
+from core.store.deliveries import state_of
 from core.store.engine import Transaction
 from core.store.paging import Cursor, rows_at
 from core.store.tables import DeliveryRow, JobRow
@@ -51,6 +52,11 @@ class Line:
     duration_ms: float
     body_size: int
     replay_of: str
+
+    @property
+    def state(self) -> str:
+        """The verdict as it is told."""
+        return state_of(self.verdict, self.job_id)
 
 
 _COLUMNS = [

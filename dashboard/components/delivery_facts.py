@@ -20,7 +20,7 @@ _SCOPES = {"real": "LlamaParse", "mock": "the simulator", "test": "a test", "": 
 def show(view: DeliveryView, now_ago: str, url: str) -> None:
     """Everything on record about it; ``url`` is where it can be sent again."""
     delivery = view.delivery
-    sign = VERDICT_SIGNS[delivery.verdict]
+    sign = VERDICT_SIGNS[delivery.state]
     facts = [
         f"signed by {_SCOPES[delivery.scope]}",
         f"{times.stamp(delivery.received_at)} ({now_ago})",

@@ -14,7 +14,7 @@ from core.store.deliveries import ACCEPTED
 from core.store.inbox import DeliveryFilter, Line
 from dashboard.boundary import explained
 from dashboard.components import filters, paging, times
-from dashboard.components.verdicts import VERDICT_SIGNS, sign_of_line
+from dashboard.components.verdicts import VERDICT_SIGNS
 from dashboard.wording import ago, plain
 
 __all__ = ["link_to", "show"]
@@ -146,7 +146,7 @@ def _table(lines: tuple[Line, ...], now: datetime) -> None:
 
 
 def _verdict(line: Line) -> str:
-    sign = sign_of_line(line)
+    sign = VERDICT_SIGNS[line.state]
     extra = " (test)" if line.scope == "test" else ""
     extra += " (replay)" if line.replay_of else ""
     return f"{sign.mark} {sign.word}{extra}"
