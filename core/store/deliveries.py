@@ -15,6 +15,7 @@ __all__ = [
     "ACCEPTED",
     "ANSWERED_OK",
     "DUPLICATE",
+    "IS_PARKED",
     "PARKED",
     "UNKNOWN_TYPE",
     "Delivery",
@@ -51,6 +52,10 @@ _NOT_ITS_OWN = {
     "mock": "signed with the secret of MOCK: a real job never changes by it",
     "test": "signed for tests: a real job never changes by it",
 }
+
+
+IS_PARKED = and_(_WAITS, col(DeliveryRow.job_id).is_(None))
+"""The same as ``PARKED``, for queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Delivery:
     @property
     def state(self) -> str:
         """The verdict as it is told."""
-        return state_of(self.verdict, self.job_id)
+        return state_of(self.verdict, self.job_id, self.applied_at)
 
     @property
     def marks(self) -> str:
@@ -113,9 +118,10 @@ class Delivery:
         return tuple((name, value) for name, _, value in lines if name)
 
 
-def state_of(verdict: str, job_id: str | None) -> str:
+def state_of(verdict: str, job_id: str | None, applied_at: datetime | None) -> str:
     """The verdict as it is told: what was accepted is parked while its job is not known."""
-    return PARKED if verdict == ACCEPTED and job_id is None else verdict
+    is_parked = verdict == ACCEPTED and job_id is None and applied_at is None
+    return PARKED if is_parked else verdict
 
 
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.components import address
 from dashboard.wording import Sign
 
-__all__ = ["AGES", "one", "signs", "since", "text"]
+__all__ = ["AGES", "named", "one", "signs", "since", "text"]
 
 T = TypeVar("T")
 Anew = Callable[[], None] | None
@@ -47,6 +47,21 @@ def one(
         bind="query-params",
         on_change=anew,
     )
+
+
+def named(label: str, known: Sequence[str], key: str, *, anew: Anew = None) -> str:
+    """One of what is known, or what is typed; empty for all."""
+    found = st.selectbox(
+        label,
+        known,
+        index=None,
+        placeholder="All",
+        key=key,
+        bind="query-params",
+        on_change=anew,
+        accept_new_options=True,
+    )
+    return address.tamed(found)
 
 
 def signs(label: str, options: Mapping[str, Sign], key: str, *, anew: Anew = None) -> list[str]:

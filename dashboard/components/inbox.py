@@ -21,7 +21,6 @@ __all__ = ["link_to", "show"]
 
 _PLACE = "at"
 _SHOWN_MISSING = 20
-_SHOWN_VERDICTS = 8
 
 
 def show(console: Console) -> None:
@@ -88,13 +87,14 @@ def _filters(console: Console) -> tuple[DeliveryFilter, str | None, list[str]]:
     anew = partial(paging.forget, _PLACE)
     with st.container(horizontal=True, key="delivery-filters"):
         verdicts = filters.signs("Verdict", VERDICT_SIGNS, "verdict", anew=anew)
-        kind = filters.one("Event", console.deliveries.event_types(), "event", anew=anew)
+        kinds = console.deliveries.event_types()
+        kind = filters.named("Event", kinds, "event", anew=anew)
         age = filters.one("Time", list(filters.AGES), "time", anew=anew)
         job = filters.text("Job", "job", "job-… or the vendor's id", anew=anew)
         text = filters.text("Text in the body", "text", anew=anew)
     which = DeliveryFilter(
         verdicts=frozenset(verdicts),
-        event_type=kind or "",
+        event_type=kind,
         job=job,
         text=text,
     )
@@ -113,7 +113,7 @@ def _numbers(console: Console) -> None:
         st.metric("Last minute", f"{counts.last_minute:,}", border=True)
     most = sorted(counts.by_verdict.items(), key=lambda item: -item[1])
     with st.container(horizontal=True):
-        for verdict, count in most[:_SHOWN_VERDICTS]:
+        for verdict, count in most:
             sign = VERDICT_SIGNS[verdict]
             st.badge(f"{count:,} {sign.word}", icon=sign.icon, color=sign.color)
 
