@@ -364,6 +364,35 @@ def test_the_workbench_foretells_and_sends(address: str, page: Page) -> None:
     expect(page.locator(".st-key-checklist").get_by_text("not made with a known")).to_be_visible()
 
 
+def test_copied_commands_lead_to_the_ingress_port(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What is copied from the workbench works in a shell, whatever the ingress port is, and outlives this start."""
+    (log,) = tmp_path_factory.getbasetemp().glob("empty0/up.log")
+    (ingress,) = re.findall(r"Webhooks for a tunnel: (\S+)", log.read_text())
+    page.goto(f"{address}/webhooks?tab=Workbench")
+    page.get_by_text("As a command").click()
+    command = page.locator("code", has_text="parsedeck webhook send")
+    expect(command).to_contain_text("--body -")
+    path = f"{PARSEDECK.parent}:{os.environ['PATH']}"
+    sent = subprocess.run(
+        ["/bin/bash", "-c", command.inner_text()],
+        cwd=log.parent,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
+    assert '"status":"parked"' in sent.stdout.replace(" ", "")
+    expect(page.locator("code", has_text="curl")).to_contain_text(ingress)
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_role("link", name="Open the delivery").click()
+    page.get_by_text("As a command").click()
+    expect(page.locator("code", has_text="curl")).to_contain_text(ingress)
+    expect(page.locator("code", has_text="send --from")).to_contain_text(f"--to {ingress}")
+
+
 def test_a_refused_webhook_names_the_mistake(
     address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

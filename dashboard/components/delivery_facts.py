@@ -107,7 +107,7 @@ def _commands(view: DeliveryView, url: str) -> None:
             f"parsedeck webhook replay {delivery.id} --to http://127.0.0.1:3000/hook",
         ]
         if view.pretty:
-            lines.append(f"parsedeck webhook send --from {delivery.id}")
+            lines.append(f"parsedeck webhook send --from {delivery.id} --to {url}")
         st.code("\n".join(lines), language="bash", wrap_lines=True)
         is_whole = len(delivery.body) == delivery.body_size <= _LONGEST_COPY
         if is_whole and (command := as_signing_curl(url, delivery.body)):
