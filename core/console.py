@@ -101,6 +101,8 @@ class Console:
         ``clock`` is this machine's; on Postgres all machines go by the database's.
         """
         self.settings = settings
+        self.ingress_url = f"http://127.0.0.1:8502{WEBHOOK_PATH}"
+        """Where a shell on this machine reaches the receiver; the process that serves it says where that is."""
         self.metrics = Metrics()
         self._simulator_config = simulator or SimulatorConfig()
         self._look_alike: LookAlike | None = None

@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2 as httpx
@@ -20,10 +20,10 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from bench.history import fill
 from core.samples import sample_documents
-from core.store import Store, inbox
+from core.store import Store, inbox, recording
 from core.webhooks.signatures import sign
 from dashboard.preload import code_of
-from tests.factories import free_port
+from tests.factories import a_delivery, free_port
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
@@ -364,6 +364,35 @@ def test_the_workbench_foretells_and_sends(address: str, page: Page) -> None:
     expect(page.locator(".st-key-checklist").get_by_text("not made with a known")).to_be_visible()
 
 
+def test_copied_commands_lead_to_the_ingress_port(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What is copied from the workbench works in a shell, whatever the ingress port is, and outlives this start."""
+    (log,) = tmp_path_factory.getbasetemp().glob("empty0/up.log")
+    (ingress,) = re.findall(r"Webhooks for a tunnel: (\S+)", log.read_text())
+    page.goto(f"{address}/webhooks?tab=Workbench")
+    page.get_by_text("As a command").click()
+    command = page.locator("code", has_text="parsedeck webhook send")
+    expect(command).to_contain_text("--body -")
+    path = f"{PARSEDECK.parent}:{os.environ['PATH']}"
+    sent = subprocess.run(
+        ["/bin/bash", "-c", command.inner_text()],
+        cwd=log.parent,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
+    assert '"status":"parked"' in sent.stdout.replace(" ", "")
+    expect(page.locator("code", has_text="curl")).to_contain_text(ingress)
+    page.get_by_role("button", name="Send", exact=True).click()
+    page.get_by_role("link", name="Open the delivery").click()
+    page.get_by_text("As a command").click()
+    expect(page.locator("code", has_text="curl")).to_contain_text(ingress)
+    expect(page.locator("code", has_text="send --from")).to_contain_text(f"--to {ingress}")
+
+
 def test_a_refused_webhook_names_the_mistake(
     address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -422,3 +451,20 @@ def test_a_replay_that_a_click_cuts_short_goes_on_with_the_rest(
     store.close()
     replayed = [line.replay_of for line in found if line.replay_of]
     assert len(replayed) == len(set(replayed)) == count
+
+
+def test_what_gets_too_old_for_the_filter_leaves_the_live_list(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Under "last minute" the inbox shows the last minute of now, not of when it was opened."""
+    page.goto(f"{address}/webhooks?time=last+minute&job=pjb-aging")
+    nothing = page.get_by_text("No delivery fits these filters.")
+    expect(nothing).to_be_visible()
+    (path,) = tmp_path_factory.getbasetemp().glob("empty0/var/parsedeck.sqlite")
+    store = Store.open(f"sqlite:///{path}")
+    with store.write() as tx:
+        almost = datetime.now(UTC) - timedelta(seconds=48)
+        recording.add(tx, a_delivery(1, almost, vendor_job_id="pjb-aging"))
+    store.close()
+    expect(nothing).not_to_be_visible()
+    expect(nothing).to_be_visible()

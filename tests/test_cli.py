@@ -16,6 +16,7 @@ from core.console import Console, local_actor
 from core.domain.budgets import Unit, Window
 from core.domain.jobs import JobStatus
 from core.samples import sample_documents
+from core.services.workbench import Draft
 from core.settings import Settings
 from core.store.jobs import JobFilter
 from tests.factories import ALICE, free_port, wait_until
@@ -137,6 +138,10 @@ def test_the_mode_is_switched_on_record_and_others_follow_at_once(tmp_path: Path
         (("parse", "x", "--tier", "golden"), "agentic_plus"),
         (("mode", "real", "--reason", "try"), "LLAMAPARSE_API_KEY"),
         (("jobs", "show", "job-none"), "There is no job"),
+        (("webhook", "replay", "--since", "9999-12-31T23:59:59-12:00"), "is no moment"),
+        (("webhook", "replay", "dlv-1", "--to", "nonsense"), "'nonsense' is no http(s) address"),
+        (("webhook", "send", "--to", "nonsense"), "'nonsense' is no http(s) address"),
+        (("webhook", "listen", "--forward-to", "nonsense"), "'nonsense' is no http(s) address"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(arguments: tuple[str, ...], words: str) -> None:
@@ -145,6 +150,7 @@ def test_what_cannot_be_done_is_one_clear_line(arguments: tuple[str, ...], words
     assert done.returncode == 1
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "Forwarding" not in done.stdout
 
 
 def test_a_wrong_setting_stops_the_start() -> None:
@@ -267,3 +273,25 @@ def test_a_link_is_an_argument_like_a_file(tmp_path: Path) -> None:
     assert line["document"] == "lease.pdf"
     assert "works in REAL" in line["what"]
     assert "5ec2e7" not in done.stdout + done.stderr
+
+
+def test_the_webhook_commands_say_what_came_of_it(tmp_path: Path) -> None:
+    """A parked event is called so; a file that cannot be written, an endpoint that took nothing: exit code 1."""
+    console = Console(Settings.load({"data_dir": tmp_path / "var"}))
+    template = console.workbench.template("parse.success")
+    (sent,) = console.workbench.send(console.workbench.crafted(Draft(template)))
+    console.close()
+    one = sent.answer.delivery_id
+    listed = _run("webhook", "list").stdout
+    assert "  parked  " in listed
+    assert json.loads(_run("webhook", "list", "--json").stdout)[0]["verdict"] == "parked"
+    unwritten = _run("webhook", "replay", one, "--save", str(tmp_path / "none" / "x.json"))
+    assert unwritten.returncode == 1
+    assert "x.json cannot be written (No such file or directory)" in unwritten.stderr
+    nobody = f"http://127.0.0.1:{free_port()}/hook"
+    untaken = _run("webhook", "replay", one, "--to", nobody)
+    assert untaken.returncode == 1
+    assert f"1 of 1 was not taken by {nobody}" in untaken.stderr
+    for more in ("--dry-run", "--to=http://127.0.0.1:9/hook"):
+        nothing = _run("webhook", "replay", "--since", "2100-01-01T00:00Z", more)
+        assert (nothing.returncode, nothing.stdout) == (0, "No delivery fits; nothing is sent.\n")

@@ -74,6 +74,7 @@ def _serve(host: str, port: int, ingress_port: int, stopping: "Stopping") -> Non
 
     from core.api import ingress_app  # noqa: PLC0415
     from core.serving import Served, prepare_process, server_config  # noqa: PLC0415
+    from core.webhooks.endpoint import WEBHOOK_PATH  # noqa: PLC0415
 
     _refuse_taken(host, port, ingress_port)
     stopping.check()
@@ -84,7 +85,8 @@ def _serve(host: str, port: int, ingress_port: int, stopping: "Stopping") -> Non
         create_app = import_from_string("dashboard.asgi:create_app")
         application = create_app(console)
         stopping.check()
-        _announce(console, host, port, ingress_port)
+        console.ingress_url = f"http://127.0.0.1:{ingress_port}{WEBHOOK_PATH}"
+        _announce(console, host, port)
         prepare_process()
         with Served(ingress_app(console), port=ingress_port):
             server = uvicorn.Server(server_config(application, host=host, port=port))
@@ -329,12 +331,12 @@ def _first_contact(wait_s: float, *, yes: bool, as_json: bool) -> None:
     raise typer.Exit(1 if any(fact.verdict == "different" for fact in facts) else 0)
 
 
-def _announce(console: "Console", host: str, port: int, ingress_port: int) -> None:
+def _announce(console: "Console", host: str, port: int) -> None:
     current = console.modes.current()
     typer.echo(f"Parsedeck is at http://{host}:{port} in {current.value.upper()} mode.")
     if current == "mock":
         typer.echo("Simulated: no money is spent, results are made locally.")
-    typer.echo(f"Webhooks for a tunnel: http://{host}:{ingress_port}/api/v1/webhooks/llamaparse")
+    typer.echo(f"Webhooks for a tunnel: {console.ingress_url}")
     if not console.settings.sends_webhooks:
         typer.echo(
             "REAL is polling only: no public HTTPS address with a webhook secret is configured."

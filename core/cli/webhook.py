@@ -2,9 +2,10 @@
 
 import json
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import typer
@@ -43,6 +44,7 @@ def send(  # noqa: PLR0913 - one option each
     from core.webhooks.workbench import known_faults  # noqa: PLC0415
 
     faults = known_faults(fault or [])
+    _check(to)
     with opened(worker=False) as console:
         bench = console.workbench
         if body:
@@ -98,7 +100,7 @@ def list_(
             "received_at": line.received_at.isoformat(timespec="seconds")
             if as_json
             else times.stamp(line.received_at, zone),
-            "verdict": line.verdict,
+            "verdict": line.state,
             "event_type": line.event_type,
             "job": line.job_id or line.vendor_job_id,
             "note": line.outcome or line.reason,
@@ -128,13 +130,18 @@ def replay(  # noqa: PLR0913 - one option each
 
     if not ids and not since:
         raise ConsoleError("Nothing was chosen.", "Give ids of deliveries, or --since.")
+    if to:
+        _check(to)
     with opened(worker=False) as console:
         zone = ZoneInfo(console.rules().timezone)
         which = DeliveryFilter(since=_moment(since, zone), until=_moment(until, zone))
         replays = console.replays
         chosen = replays.select(ids or [], which)
+        if not chosen:
+            typer.echo("No delivery fits; nothing is sent.")
+            return
         if save:
-            Path(save).write_text(replays.saved(chosen), encoding="utf-8")
+            _write(save, replays.saved(chosen))
         outcomes = (
             replays.foresee(chosen, sign_anew=sign_anew)
             if dry_run or save
@@ -142,8 +149,15 @@ def replay(  # noqa: PLR0913 - one option each
                 chosen, local_actor(), sign_anew=sign_anew, per_second=per_second, to=to
             )
         )
+        untaken = 0
         for outcome in outcomes:
             typer.echo(f"{outcome.original.id} {outcome.verdict}: {outcome.what} {outcome.new_id}")
+            untaken += bool(to) and outcome.verdict != "sent"
+    if untaken and not (dry_run or save):
+        was = "was" if untaken == 1 else "were"
+        raise ConsoleError(
+            f"{untaken} of {len(chosen)} {was} not taken by {to}.", "Start it, or correct --to."
+        )
 
 
 @app.command()
@@ -152,6 +166,7 @@ def listen(
     count: Annotated[int, typer.Option(help="Stop after so many; 0 goes on.")] = 0,
 ) -> None:
     """Forward each accepted delivery as it comes, with its original bytes and signature."""
+    _check(forward_to)
     done = 0
     with opened(worker=False) as console:
         typer.echo(f"Forwarding to {forward_to}; Ctrl-C ends it.")
@@ -192,9 +207,32 @@ def _moment(text: str, zone: ZoneInfo) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ConsoleError(f"{text!r} is no moment.", "Write it as 2026-11-24T12:00Z.") from None
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
+def _check(address: str) -> None:
+    """Raises ``ConsoleError`` for an address that nothing can be sent to, and names what was typed."""
+    from core.webhooks.outbound import check_target  # noqa: PLC0415
+
+    try:
+        parts = urlsplit(address)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ConsoleError(
+            f"{address!r} is no http(s) address.", "Write it as http://127.0.0.1:3000/hook."
+        )
+    check_target(address, allow_private=True)
+
+
+def _write(name: str, text: str) -> None:
+    try:
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConsoleError(f"{name} cannot be written ({error.strerror}).") from error
 
 
 def _read(name: str) -> bytes:

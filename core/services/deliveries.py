@@ -68,7 +68,7 @@ class Counts:
     @property
     def refused(self) -> int:
         """Those that were told no."""
-        known = deliveries.ANSWERED_OK
+        known = deliveries.ANSWERED_OK | {deliveries.PARKED}
         return sum(count for verdict, count in self.by_verdict.items() if verdict not in known)
 
 
@@ -197,7 +197,9 @@ class Deliveries:
         while True:
             looked_at = self._clock()
             with self._store.read() as tx:
-                accepted = inbox.ids(tx, DeliveryFilter(frozenset({ACCEPTED}), since=since))
+                accepted = inbox.ids(
+                    tx, DeliveryFilter(frozenset({ACCEPTED, deliveries.PARKED}), since=since)
+                )
             for delivery_id in accepted:
                 if delivery_id not in seen:
                     yield self._forwarded(delivery_id, url)

@@ -15,7 +15,9 @@ __all__ = [
     "ACCEPTED",
     "ANSWERED_OK",
     "DUPLICATE",
+    "IS_PARKED",
     "KEPT_BYTES",
+    "PARKED",
     "UNKNOWN_TYPE",
     "Delivery",
     "applicable",
@@ -26,12 +28,15 @@ __all__ = [
     "is_waiting",
     "of_job",
     "recent",
+    "state_of",
     "why_not_its_own",
 ]
 
 ACCEPTED = "accepted"
 UNKNOWN_TYPE = "unknown_type"
 DUPLICATE = "duplicate"
+PARKED = "parked"
+"""What an accepted event is called while no job is known that it is about."""
 ANSWERED_OK = frozenset({ACCEPTED, UNKNOWN_TYPE, DUPLICATE})
 """Verdicts that were answered 2xx; every other one is a refusal."""
 
@@ -55,6 +60,10 @@ _NOT_ITS_OWN = {
     "mock": "signed with the secret of MOCK: a real job never changes by it",
     "test": "signed for tests: a real job never changes by it",
 }
+
+
+IS_PARKED = and_(_WAITS, col(DeliveryRow.job_id).is_(None))
+"""The same as ``PARKED``, for queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,11 @@ class Delivery:
         return self.verdict not in _NOT_WHOLE and len(self.body) == self.body_size
 
     @property
+    def state(self) -> str:
+        """The verdict as it is told."""
+        return state_of(self.verdict, self.job_id, self.applied_at)
+
+    @property
     def marks(self) -> str:
         """What the timeline adds about where it came from: a test, a replay and by whom."""
         parts = ["test"] if self.scope == "test" else []
@@ -115,6 +129,12 @@ class Delivery:
         """Name and value of each signature that a refused delivery carried."""
         lines = (line.partition(": ") for line in self.signature.splitlines())
         return tuple((name, value) for name, _, value in lines if name)
+
+
+def state_of(verdict: str, job_id: str | None, applied_at: datetime | None) -> str:
+    """The verdict as it is told: what was accepted is parked while its job is not known."""
+    is_parked = verdict == ACCEPTED and job_id is None and applied_at is None
+    return PARKED if is_parked else verdict
 
 
 def applicable(tx: Transaction, *, limit: int = 500) -> tuple[Delivery, ...]:

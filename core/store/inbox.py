@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal, not_, or_, select
 from sqlalchemy.orm import Mapped
 from sqlalchemy.types import LargeBinary
 from sqlmodel import col
 
+from core.store.deliveries import ACCEPTED, IS_PARKED, PARKED, state_of
 from core.store.engine import Transaction
 from core.store.paging import Cursor, rows_at
 from core.store.tables import DeliveryRow, JobRow
@@ -18,7 +19,7 @@ __all__ = ["DeliveryFilter", "Line", "count_by_verdict", "event_types", "ids", "
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries a list shows; empty means all. ``job`` is our id or the vendor's.
+    """Which deliveries a list shows; empty means all. ``verdicts`` may name ``parked``, ``job`` is our id or the vendor's.
 
     ``originals_only`` leaves replays out.
     """
@@ -51,6 +52,11 @@ class Line:
     duration_ms: float
     body_size: int
     replay_of: str
+
+    @property
+    def state(self) -> str:
+        """The verdict as it is told."""
+        return state_of(self.verdict, self.job_id, self.applied_at)
 
 
 _COLUMNS = [
@@ -86,7 +92,7 @@ def ids(tx: Transaction, which: DeliveryFilter, *, limit: int | None = None) -> 
 def count_by_verdict(
     tx: Transaction, since: datetime, until: datetime | None = None
 ) -> dict[str, int]:
-    """How many deliveries got which verdict since then, and before ``until``."""
+    """How many deliveries got which verdict since then, and before ``until``; parked ones apart."""
     # verdict by verdict, each a part of one index: grouped, SQLite would go through all there ever were
     found = {}
     for verdict in _distinct(tx, col(DeliveryRow.verdict)):
@@ -96,6 +102,12 @@ def count_by_verdict(
         if until is not None:
             query = query.where(col(DeliveryRow.received_at) < until)
         found[verdict] = int(tx.execute(query).scalar_one())
+    if found.get(ACCEPTED):
+        query = select(func.count()).where(IS_PARKED, col(DeliveryRow.received_at) >= since)
+        if until is not None:
+            query = query.where(col(DeliveryRow.received_at) < until)
+        found[PARKED] = int(tx.execute(query).scalar_one())
+        found[ACCEPTED] -= found[PARKED]
     return {verdict: count for verdict, count in found.items() if count}
 
 
@@ -118,13 +130,23 @@ def _distinct(tx: Transaction, column: Mapped[str]) -> Sequence[str]:
     return found
 
 
-_MOST = 50
+_MOST = 500
+
+
+def _has_verdict(verdicts: frozenset[str]) -> ColumnElement[bool]:
+    """Any of these, where ``parked`` is a verdict of its own and ``accepted`` is without it."""
+    has = col(DeliveryRow.verdict).in_(sorted(verdicts - {PARKED}))
+    if ACCEPTED in verdicts and PARKED not in verdicts:
+        return and_(has, not_(IS_PARKED))
+    if PARKED not in verdicts or ACCEPTED in verdicts:
+        return has
+    return or_(has, IS_PARKED) if verdicts - {PARKED} else IS_PARKED
 
 
 def _conditions(tx: Transaction, which: DeliveryFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     if which.verdicts:
-        where.append(col(DeliveryRow.verdict).in_(sorted(which.verdicts)))
+        where.append(_has_verdict(which.verdicts))
     if which.event_type:
         where.append(col(DeliveryRow.event_type) == which.event_type)
     if which.job:

@@ -127,7 +127,8 @@ def _event(judged: Judgement, body: bytes) -> str:
     try:
         event = read_event(body)
     except MalformedEvent as error:
-        raise WebhookRejected("malformed", f"{str(error).capitalize()}.") from error
+        what = str(error)
+        raise WebhookRejected("malformed", f"{what[:1].upper()}{what[1:]}.") from error
     if judged.scope == "test" and not event.is_test:
         # the secret for tests opens nothing else: told as any other secret that does not fit
         judged.secret, judged.scope = None, ""

@@ -20,7 +20,7 @@ _SCOPES = {"real": "LlamaParse", "mock": "the simulator", "test": "a test", "": 
 def show(view: DeliveryView, now_ago: str, url: str) -> None:
     """Everything on record about it; ``url`` is where it can be sent again."""
     delivery = view.delivery
-    sign = VERDICT_SIGNS[delivery.verdict]
+    sign = VERDICT_SIGNS[delivery.state]
     facts = [
         f"signed by {_SCOPES[delivery.scope]}",
         f"{times.stamp(delivery.received_at)} ({now_ago})",
@@ -107,7 +107,7 @@ def _commands(view: DeliveryView, url: str) -> None:
             f"parsedeck webhook replay {delivery.id} --to http://127.0.0.1:3000/hook",
         ]
         if view.pretty:
-            lines.append(f"parsedeck webhook send --from {delivery.id}")
+            lines.append(f"parsedeck webhook send --from {delivery.id} --to {url}")
         st.code("\n".join(lines), language="bash", wrap_lines=True)
         is_whole = len(delivery.body) == delivery.body_size <= _LONGEST_COPY
         if is_whole and (command := as_signing_curl(url, delivery.body)):

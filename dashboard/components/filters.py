@@ -1,7 +1,7 @@
 """The filters above a list: each empty until one is chosen, all of them in the URL."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import streamlit as st
@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.components import address
 from dashboard.wording import Sign
 
-__all__ = ["AGES", "one", "signs", "text"]
+__all__ = ["AGES", "named", "one", "signs", "since", "text"]
 
 T = TypeVar("T")
 Anew = Callable[[], None] | None
@@ -21,6 +21,11 @@ AGES = {
     "last 7 days": timedelta(days=7),
 }
 """How far back a list goes, by the words for it."""
+
+
+def since(age: str | None, now: datetime) -> datetime | None:
+    """From when on a list of that age shows; a list that is live asks anew each time."""
+    return now - AGES[age] if age else None
 
 
 def one(
@@ -42,6 +47,21 @@ def one(
         bind="query-params",
         on_change=anew,
     )
+
+
+def named(label: str, known: Sequence[str], key: str, *, anew: Anew = None) -> str:
+    """One of what is known, or what is typed; empty for all."""
+    found = st.selectbox(
+        label,
+        known,
+        index=None,
+        placeholder="All",
+        key=key,
+        bind="query-params",
+        on_change=anew,
+        accept_new_options=True,
+    )
+    return address.tamed(found)
 
 
 def signs(label: str, options: Mapping[str, Sign], key: str, *, anew: Anew = None) -> list[str]:

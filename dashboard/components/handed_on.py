@@ -1,7 +1,7 @@
 """What was handed on: filters in the URL, counts, a live list that pages at any depth, sending again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
@@ -35,36 +35,38 @@ _NONE_YET = "Nothing was handed on yet. The next job that is parsed or fails app
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A filter, and what it says in words."""
+    """A filter, how far back from any moment of now, and what both say in words."""
 
     which: HandoffFilter
+    age: str | None
     words: Sequence[str]
 
 
 def show(console: Console, known: Sequence[DownstreamView], actor: Actor) -> None:
     """Filters, numbers, the list; live while its newest page is shown."""
     st.subheader("Handed on", anchor=False)
-    chosen = _filters(console, known)
+    chosen = _filters(known)
     at = paging.place(_PLACE)
     names = {target.id: target.name for target in known}
 
     @st.fragment(run_every=None if at else 2)
     def live() -> None:
         with explained():
-            _counts(console.downstreams.counts(chosen.which), chosen)
-            found = console.downstreams.page(chosen.which, at=at)
+            which = replace(chosen.which, since=filters.since(chosen.age, console.clock()))
+            _counts(console.downstreams.counts(which), chosen)
+            found = console.downstreams.page(which, at=at)
             if found.lines:
                 _table(found.lines, names, console.clock())
             else:
                 is_narrowed = bool(chosen.words) or at is not None
                 st.info(_NOT_FOUND if is_narrowed else _NONE_YET)
             paging.show(_PLACE, found)
-            _again(console, chosen.which, actor)
+            _again(console, which, actor)
 
     live()
 
 
-def _filters(console: Console, known: Sequence[DownstreamView]) -> _Choice:
+def _filters(known: Sequence[DownstreamView]) -> _Choice:
     anew = partial(paging.forget, _PLACE)
     by_name = {target.name: target.id for target in known}
     with st.container(horizontal=True, key="handoff-filters"):
@@ -78,11 +80,10 @@ def _filters(console: Console, known: Sequence[DownstreamView]) -> _Choice:
         downstream_id=by_name[endpoint] if endpoint else "",
         event_type=kind or "",
         job=job,
-        since=console.clock() - filters.AGES[age] if age else None,
     )
     words = [HANDOFF_SIGNS[status].word for status in statuses]
     words += [part for part in (endpoint, kind, age, which.job) if part]
-    return _Choice(which, words)
+    return _Choice(which, age, words)
 
 
 def _counts(counts: Mapping[str, int], chosen: _Choice) -> None:

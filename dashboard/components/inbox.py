@@ -1,5 +1,6 @@
 """The inbox of webhooks: filters in the URL, counts, and a list that pages at any depth."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
@@ -13,27 +14,27 @@ from core.store.deliveries import ACCEPTED
 from core.store.inbox import DeliveryFilter, Line
 from dashboard.boundary import explained
 from dashboard.components import filters, paging, times
-from dashboard.components.verdicts import VERDICT_SIGNS, sign_of_line
+from dashboard.components.verdicts import VERDICT_SIGNS
 from dashboard.wording import ago, plain
 
 __all__ = ["link_to", "show"]
 
 _PLACE = "at"
 _SHOWN_MISSING = 20
-_SHOWN_VERDICTS = 8
 
 
 def show(console: Console) -> None:
     """Filters, numbers, the list; live while its newest page is shown."""
     _path(console)
     _missing(console)
-    which, words = _filters(console)
+    chosen, age, words = _filters(console)
     at = paging.place(_PLACE)
 
     @st.fragment(run_every=None if at else 2)
     def live() -> None:
         with explained():
             _numbers(console)
+            which = replace(chosen, since=filters.since(age, console.clock()))
             found = console.deliveries.page(which, at=at)
             if words:
                 st.caption(plain(f"Filters: {', '.join(words)}"))
@@ -81,25 +82,26 @@ def link_to(delivery_id: str) -> str:
     return f"/delivery?{urlencode([('delivery', delivery_id), *kept])}"
 
 
-def _filters(console: Console) -> tuple[DeliveryFilter, list[str]]:
+def _filters(console: Console) -> tuple[DeliveryFilter, str | None, list[str]]:
+    """What is looked for, how far back from any moment of now, and both in words."""
     anew = partial(paging.forget, _PLACE)
     with st.container(horizontal=True, key="delivery-filters"):
         verdicts = filters.signs("Verdict", VERDICT_SIGNS, "verdict", anew=anew)
-        kind = filters.one("Event", console.deliveries.event_types(), "event", anew=anew)
+        kinds = console.deliveries.event_types()
+        kind = filters.named("Event", kinds, "event", anew=anew)
         age = filters.one("Time", list(filters.AGES), "time", anew=anew)
         job = filters.text("Job", "job", "job-… or the vendor's id", anew=anew)
         text = filters.text("Text in the body", "text", anew=anew)
     which = DeliveryFilter(
         verdicts=frozenset(verdicts),
-        event_type=kind or "",
+        event_type=kind,
         job=job,
         text=text,
-        since=console.clock() - filters.AGES[age] if age else None,
     )
     words = [VERDICT_SIGNS[verdict].word for verdict in verdicts]
     words += [part for part in (kind, age, job) if part]
     words += [f"body contains “{text}”"] if text else []
-    return which, words
+    return which, age, words
 
 
 def _numbers(console: Console) -> None:
@@ -111,7 +113,7 @@ def _numbers(console: Console) -> None:
         st.metric("Last minute", f"{counts.last_minute:,}", border=True)
     most = sorted(counts.by_verdict.items(), key=lambda item: -item[1])
     with st.container(horizontal=True):
-        for verdict, count in most[:_SHOWN_VERDICTS]:
+        for verdict, count in most:
             sign = VERDICT_SIGNS[verdict]
             st.badge(f"{count:,} {sign.word}", icon=sign.icon, color=sign.color)
 
@@ -144,7 +146,7 @@ def _table(lines: tuple[Line, ...], now: datetime) -> None:
 
 
 def _verdict(line: Line) -> str:
-    sign = sign_of_line(line)
+    sign = VERDICT_SIGNS[line.state]
     extra = " (test)" if line.scope == "test" else ""
     extra += " (replay)" if line.replay_of else ""
     return f"{sign.mark} {sign.word}{extra}"

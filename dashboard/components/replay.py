@@ -189,7 +189,7 @@ def _table(outcomes: Sequence[Outcome], now: datetime, key: str) -> None:
         {
             "came": ago(outcome.original.received_at, now),
             "event": outcome.original.event_type or "–",
-            "then": _words(outcome.original.verdict),
+            "then": _words(outcome.original.state),
             "replayed": _words(outcome.verdict),
             "what it means": outcome.what,
             "open": f"/delivery?delivery={outcome.new_id or outcome.original.id}",

@@ -1,17 +1,14 @@
 """The words and signs of deliveries and of the steps of their verdict."""
 
 from core.services.deliveries import CheckState
-from core.store.deliveries import ANSWERED_OK
-from core.store.inbox import Line
 from dashboard.wording import Sign
 
-__all__ = ["CHECK_SIGNS", "VERDICT_SIGNS", "sign_of_line", "sign_of_verdict"]
+__all__ = ["CHECK_SIGNS", "VERDICT_SIGNS"]
 
 _OK, _BAD = ":material/check_circle:", ":material/cancel:"
-ACCEPTED = Sign("accepted", _OK, "green", "✓")
-PARKED = Sign("parked", ":material/inbox:", "blue", "○")
 VERDICT_SIGNS: dict[str, Sign] = {
-    "accepted": ACCEPTED,
+    "accepted": Sign("accepted", _OK, "green", "✓"),
+    "parked": Sign("parked", ":material/inbox:", "blue", "○"),
     "unknown_type": Sign("other type", ":material/inbox:", "gray", "○"),
     "duplicate": Sign("duplicate", ":material/content_copy:", "gray", "="),
     "bad_signature": Sign("bad signature", _BAD, "red", "✕"),
@@ -34,15 +31,3 @@ CHECK_SIGNS: dict[CheckState, Sign] = {
     CheckState.WAITING: Sign("waits", ":material/pending:", "blue", "●"),
     CheckState.SKIPPED: Sign("not reached", ":material/remove:", "gray", "–"),
 }
-
-
-def sign_of_verdict(verdict: str) -> Sign:
-    """The sign of a verdict."""
-    return VERDICT_SIGNS[verdict]
-
-
-def sign_of_line(line: Line) -> Sign:
-    """The sign of a delivery in a list: accepted, but parked while its job is not known."""
-    if line.verdict in ANSWERED_OK and line.verdict == "accepted" and line.job_id is None:
-        return PARKED
-    return VERDICT_SIGNS[line.verdict]

@@ -132,12 +132,12 @@ def _copies(console: Console, draft: Draft, crafted: tuple[Crafted, ...]) -> Non
         faults = "".join(f" --fault {fault.value}" for fault in sorted(draft.faults))
         compact = shlex.quote(draft.text)
         st.code(
-            f"printf %s {compact} | parsedeck webhook send --body -{faults}",
+            f"printf %s {compact} | parsedeck webhook send --body -{faults} --to {console.ingress_url}",
             language="bash",
             wrap_lines=True,
         )
         if len(shortest.body) < _LONGEST_COPY:
-            st.code(as_curl(console.workbench.own_url, shortest), language="bash", wrap_lines=True)
+            st.code(as_curl(console.ingress_url, shortest), language="bash", wrap_lines=True)
 
 
 _LONGEST_COPY = 10_000

@@ -24,7 +24,7 @@ def live() -> None:
     with explained():
         fresh = console.deliveries.view(delivery_id)
         when = ago(fresh.delivery.received_at, console.clock())
-        delivery_facts.show(fresh, when, console.workbench.own_url)
+        delivery_facts.show(fresh, when, console.ingress_url)
 
 
 live()

@@ -39,7 +39,7 @@ which = JobFilter(
     tiers=frozenset(Tier(t) for t in tiers),
     text=text,
     engine=engine,
-    since=console.clock() - filters.AGES[age] if age else None,
+    since=filters.since(age, console.clock()),
     reason=causes.chosen(),
 )
 causes.show(console.jobs.causes())

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from core.console import Console
 from core.services.workbench import Draft
-from core.store import handoffs
+from core.store import handoffs, recording
 from core.store.inbox import DeliveryFilter
 from core.store.outbox import HandoffFilter
 from core.store.seal import KEY_FILE
 from core.webhooks.workbench import Fault
+from dashboard.components.verdicts import VERDICT_SIGNS
 from tests.dashboard.reading import Open, no_traceback, words
-from tests.factories import ALICE, submitted
+from tests.factories import ALICE, a_delivery, submitted
 
 
 def test_the_workbench_says_what_an_event_would_do_and_sends_it(
@@ -180,6 +181,27 @@ def test_the_inbox_says_of_each_delivery_why_or_what_it_waits_for(
     assert "not made with a known secret" in refused
 
 
+def test_the_inbox_counts_every_verdict_and_its_filters_take_any_event(
+    make_console: Callable[..., Console], open_screen: Open
+) -> None:
+    """The badges add up to all of the day, however many verdicts there are; an event type may be typed."""
+    console = make_console()
+    now = console.clock() - timedelta(minutes=1)
+    verdicts = [name for name in VERDICT_SIGNS if name not in {"accepted", "parked"}]
+    with console.store.write() as tx:
+        recording.add_all(tx, [a_delivery(n, now, verdict=v) for n, v in enumerate(verdicts)])
+        recording.add_all(tx, [a_delivery(98, now), a_delivery(99, now, applied_at=now)])
+    app = open_screen(console, "screens/webhooks.py", tab="Inbox")
+    shown = words(app)
+    for sign in VERDICT_SIGNS.values():
+        assert f"1 {sign.word}]" in shown
+    app = open_screen(console, "screens/webhooks.py", tab="Inbox", event="some.other")
+    no_traceback(app)
+    assert "some.other" in words(app)
+    app = open_screen(console, "screens/webhooks.py", tab="Inbox", verdict="parked")
+    assert list(app.dataframe[0].value["verdict"]) == ["○ parked"]
+
+
 def test_replay_shows_what_it_would_do_before_it_does_it(
     make_console: Callable[..., Console], open_screen: Open
 ) -> None:
@@ -208,7 +230,7 @@ def test_what_came_of_a_replay_stays_with_its_selection(
     app = open_screen(console, "screens/webhooks.py", tab="Replay")
     app.button(key="replay").click().run()
     assert app.button(key="replay").label == "Replay 1 delivery"
-    app.multiselect(key="replay-verdict").select("accepted").run()
+    app.multiselect(key="replay-verdict").select("parked").run()
     no_traceback(app)
     assert app.button(key="replay").label == "Replay 1 delivery"
     assert not any("What came of it" in head.value for head in app.subheader)

@@ -139,7 +139,9 @@ def test_only_plain_json_in_utf8_gets_in(
 def test_json_in_another_charset_is_malformed(knock: Knock, codec: str) -> None:
     """Bytes that are not UTF-8 are refused even when they are signed and guessing could read them."""
     body = json.dumps(an_event(job="pjb-é"), ensure_ascii=False).encode(codec)
-    assert knock().send(body).status_code == 400
+    door = knock()
+    assert door.send(body).status_code == 400
+    assert door.recorded()[0].reason == "The body is not JSON in UTF-8."
 
 
 def test_every_step_is_on_record_with_its_time(knock: Knock) -> None:

@@ -72,7 +72,7 @@ def test_paging_shows_each_delivery_once_in_both_directions(
         (DeliveryFilter(text="%"), set()),
         (DeliveryFilter(since=NOW + timedelta(seconds=3)), {3, 4}),
         (DeliveryFilter(until=NOW + timedelta(seconds=1)), {1}),
-        (DeliveryFilter(verdicts=frozenset({"accepted"}), text="<4>", job="pjb-4"), {4}),
+        (DeliveryFilter(verdicts=frozenset({"parked"}), text="<4>", job="pjb-4"), {4}),
     ],
 )
 def test_each_filter_finds_what_it_says(
@@ -106,9 +106,29 @@ def test_counts_say_how_many_and_how_fast(store: Store) -> None:
             for n, age in enumerate(ages)
         ),
     )
+    _stored(store, a_delivery(9, NOW, applied_at=NOW))
     counts = desk.counts()
-    assert (counts.total, counts.refused, counts.last_hour, counts.last_minute) == (4, 1, 3, 2)
-    assert counts.by_verdict == {"accepted": 3, "stale": 1}
+    assert (counts.total, counts.refused, counts.last_hour, counts.last_minute) == (5, 1, 4, 3)
+    assert counts.by_verdict == {"accepted": 1, "parked": 3, "stale": 1}
+
+
+def test_what_is_parked_can_be_looked_for(store: Store) -> None:
+    """An accepted event whose job is not known is parked: it has a filter of its own, and "accepted" leaves it out."""
+    desk = _stored(
+        store,
+        a_delivery(1, NOW),
+        a_delivery(2, NOW, applied_at=NOW),
+        a_delivery(3, NOW, verdict="stale"),
+    )
+
+    def found(*verdicts: str) -> set[str]:
+        lines = desk.page(DeliveryFilter(verdicts=frozenset(verdicts))).lines
+        return {line.event_id for line in lines}
+
+    assert found("parked") == {"e-1"}
+    assert found("accepted") == {"e-2"}
+    assert found("accepted", "parked") == {"e-1", "e-2"}
+    assert found("parked", "stale") == {"e-1", "e-3"}
 
 
 def test_who_looks_on_has_a_long_day_counted_once_a_minute(store: Store) -> None:
@@ -124,9 +144,9 @@ def test_who_looks_on_has_a_long_day_counted_once_a_minute(store: Store) -> None
     moment += timedelta(seconds=3)
     _stored(store, a_delivery(9002, moment, verdict="stale"))
     assert work_of(store, desk.counts) < first / 5
-    assert desk.counts().by_verdict == {"accepted": 4002, "stale": 1}
+    assert desk.counts().by_verdict == {"parked": 4002, "stale": 1}
     moment += timedelta(seconds=61)
-    assert desk.counts().by_verdict == {"accepted": 4001, "stale": 1}
+    assert desk.counts().by_verdict == {"parked": 4001, "stale": 1}
     assert desk.counts().last_hour == sum(age <= 3600 - 64 for age in ages) + 2
 
 
@@ -135,6 +155,9 @@ def test_event_types_are_listed_once(store: Store) -> None:
     kinds = ["parse.success", "parse.error", "parse.success", "", "extract.success"]
     desk = _stored(store, *(a_delivery(n, NOW, event_type=kind) for n, kind in enumerate(kinds)))
     assert list(desk.event_types()) == ["extract.success", "parse.error", "parse.success"]
+    many = [f"kind.{n:03}" for n in range(120)]
+    _stored(store, *(a_delivery(100 + n, NOW, event_type=kind) for n, kind in enumerate(many)))
+    assert set(many) < set(desk.event_types())
 
 
 def test_refused_and_repeated_deliveries_are_forgotten_beyond_a_number_and_accepted_ones_never(
