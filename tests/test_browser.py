@@ -468,3 +468,20 @@ def test_what_gets_too_old_for_the_filter_leaves_the_live_list(
     store.close()
     expect(nothing).not_to_be_visible()
     expect(nothing).to_be_visible()
+
+
+def test_a_large_body_makes_no_endless_page(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A delivery of 360 KB is read in a bounded place, and can be taken away whole, byte for byte."""
+    numbers = [f"number {n}" for n in range(20_000)]
+    body = json.dumps({**_event("browser-large"), "numbers": numbers}).encode()
+    headers = {"LC-Signature": sign(_secret(tmp_path_factory), body)}
+    sent = httpx.post(f"{address}/api/v1/webhooks/llamaparse", content=body, headers=headers)
+    page.goto(f"{address}/delivery?delivery={sent.json()['delivery_id']}")
+    expect(page.get_by_text("As it reads")).to_be_visible()
+    expect(page.locator("code", has_text="number 19999").first).to_be_attached()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.path().read_bytes() == body
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight") < 4000
