@@ -19,11 +19,13 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 from bench.history import fill
+from core.console import Console
 from core.samples import sample_documents
-from core.store import Store, inbox, recording
+from core.settings import Settings
+from core.store import Store, handoffs, inbox, recording
 from core.webhooks.signatures import sign
 from dashboard.preload import code_of
-from tests.factories import a_delivery, free_port
+from tests.factories import a_delivery, free_port, submitted
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
@@ -466,6 +468,40 @@ def test_what_gets_too_old_for_the_filter_leaves_the_live_list(
         almost = datetime.now(UTC) - timedelta(seconds=48)
         recording.add(tx, a_delivery(1, almost, vendor_job_id="pjb-aging"))
     store.close()
+    expect(nothing).not_to_be_visible()
+    expect(nothing).to_be_visible()
+
+
+def test_what_gets_too_old_leaves_the_list_of_hand_offs(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Under "last minute" the hand-offs of the last minute of now are shown, too."""
+    (folder,) = tmp_path_factory.getbasetemp().glob("empty0/var")
+    console = Console(Settings.load({"data_dir": folder}))
+    (job_id,) = submitted(console, {"aging.txt": b"words"}).job_ids
+
+    def handed_on(number: int, age: timedelta) -> None:
+        one = handoffs.Handoff(
+            id=f"hof-aging-{number}",
+            message_id=f"msg-aging-{number}",
+            downstream_id="dwn-gone",
+            job_id=job_id,
+            generation=1,
+            event_type="job.parsed",
+            body=b"{}",
+            status=handoffs.DELIVERED,
+            created_at=console.clock() - age,
+            next_at=None,
+        )
+        with console.store.write() as tx:
+            handoffs.add(tx, [one])
+
+    handed_on(1, timedelta(hours=1))
+    page.goto(f"{address}/webhooks?tab=Downstream&within=last+minute&about={job_id}")
+    nothing = page.get_by_text("No hand-off fits these filters.")
+    expect(nothing).to_be_visible()
+    handed_on(2, timedelta(seconds=48))
+    console.close()
     expect(nothing).not_to_be_visible()
     expect(nothing).to_be_visible()
 
