@@ -19,11 +19,13 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 from bench.history import fill
+from core.console import Console
 from core.samples import sample_documents
-from core.store import Store, inbox, recording
+from core.settings import Settings
+from core.store import Store, handoffs, inbox, recording
 from core.webhooks.signatures import sign
 from dashboard.preload import code_of
-from tests.factories import a_delivery, free_port
+from tests.factories import a_delivery, free_port, submitted
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PARSEDECK = Path(sys.executable).with_name("parsedeck")
@@ -468,3 +470,54 @@ def test_what_gets_too_old_for_the_filter_leaves_the_live_list(
     store.close()
     expect(nothing).not_to_be_visible()
     expect(nothing).to_be_visible()
+
+
+def test_what_gets_too_old_leaves_the_list_of_hand_offs(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Under "last minute" the hand-offs of the last minute of now are shown, too."""
+    (folder,) = tmp_path_factory.getbasetemp().glob("empty0/var")
+    console = Console(Settings.load({"data_dir": folder}))
+    (job_id,) = submitted(console, {"aging.txt": b"words"}).job_ids
+
+    def handed_on(number: int, age: timedelta) -> None:
+        one = handoffs.Handoff(
+            id=f"hof-aging-{number}",
+            message_id=f"msg-aging-{number}",
+            downstream_id="dwn-gone",
+            job_id=job_id,
+            generation=1,
+            event_type="job.parsed",
+            body=b"{}",
+            status=handoffs.DELIVERED,
+            created_at=console.clock() - age,
+            next_at=None,
+        )
+        with console.store.write() as tx:
+            handoffs.add(tx, [one])
+
+    handed_on(1, timedelta(hours=1))
+    page.goto(f"{address}/webhooks?tab=Downstream&within=last+minute&about={job_id}")
+    nothing = page.get_by_text("No hand-off fits these filters.")
+    expect(nothing).to_be_visible()
+    handed_on(2, timedelta(seconds=48))
+    console.close()
+    expect(nothing).not_to_be_visible()
+    expect(nothing).to_be_visible()
+
+
+def test_a_large_body_makes_no_endless_page(
+    address: str, page: Page, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A delivery of 360 KB is read in a bounded place, and can be taken away whole, byte for byte."""
+    numbers = [f"number {n}" for n in range(20_000)]
+    body = json.dumps({**_event("browser-large"), "numbers": numbers}).encode()
+    headers = {"LC-Signature": sign(_secret(tmp_path_factory), body)}
+    sent = httpx.post(f"{address}/api/v1/webhooks/llamaparse", content=body, headers=headers)
+    page.goto(f"{address}/delivery?delivery={sent.json()['delivery_id']}")
+    expect(page.get_by_text("As it reads")).to_be_visible()
+    expect(page.locator("code", has_text="number 19999").first).to_be_attached()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.path().read_bytes() == body
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight") < 4000

@@ -7,7 +7,7 @@ from core.services.deliveries import Check, DeliveryView
 from core.webhooks.forensics import Finding
 from core.webhooks.misreadings import Mistake
 from core.webhooks.workbench import as_signing_curl
-from dashboard.components import times
+from dashboard.components import bodies, times
 from dashboard.components.verdicts import CHECK_SIGNS, VERDICT_SIGNS
 from dashboard.wording import STAGE_WORDS, plain, size
 
@@ -127,7 +127,9 @@ def _raw(view: DeliveryView) -> None:
     kept = len(delivery.body)
     if kept < delivery.body_size:
         st.caption(f"The first {kept:,} of {delivery.body_size:,} bytes; the rest was not kept.")
-    st.code(delivery.body.decode("utf-8", "replace") or "(nothing)", language=None, wrap_lines=True)
+    bodies.show(delivery.body.decode("utf-8", "replace") or "(nothing)")
+    if delivery.body:
+        bodies.download(delivery.body, f"{delivery.id}.json")
     with st.expander(f"Headers ({len(delivery.headers)})", icon=":material/list:"):
         lines = "\n".join(f"{name}: {value}" for name, value in delivery.headers.items())
         st.code(lines or "(none)", language=None, wrap_lines=True)
@@ -137,7 +139,7 @@ def _raw(view: DeliveryView) -> None:
 def _parsed(view: DeliveryView) -> None:
     st.subheader("As it reads", anchor=False)
     if view.pretty:
-        st.code(view.pretty, language="json", wrap_lines=True)
+        bodies.show(view.pretty, "json")
     else:
         st.caption("This is no JSON object.")
 

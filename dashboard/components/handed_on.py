@@ -113,11 +113,11 @@ def _table(lines: Sequence[Line], names: Mapping[str, str], now: datetime) -> No
     rows = [
         {
             "state": f"{HANDOFF_SIGNS[line.status].mark} {HANDOFF_SIGNS[line.status].word}",
+            "open": _link_to(line.id),
             "document": line.document or line.job_id,
             "event": line.event_type,
             "to": names.get(line.downstream_id, "–"),
             "when": ago(line.created_at, now),
-            "open": _link_to(line.id),
             "last answer": _answer(line),
             "tries": line.tries,
             "next try": next_try(line, now),

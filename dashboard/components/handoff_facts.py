@@ -10,7 +10,7 @@ from core.errors import ConsoleError
 from core.services.downstreams import HandoffView
 from core.store.handoffs import PENDING
 from dashboard.boundary import tell
-from dashboard.components import times
+from dashboard.components import bodies, times
 from dashboard.components.handed_on import HANDOFF_SIGNS, is_being_sent, next_try
 from dashboard.wording import plain
 
@@ -52,11 +52,12 @@ def show(console: Console, handoff_id: str, actor: Actor) -> None:
     left, right = st.columns(2)
     with left:
         st.subheader("As it goes out", anchor=False)
-        st.code(one.body.decode(), language=None, wrap_lines=True)
+        bodies.show(one.body.decode())
+        bodies.download(one.body, f"{one.message_id}.json")
     with right:
         st.subheader("As it reads", anchor=False)
         readable = json.dumps(json.loads(one.body), indent=2, ensure_ascii=False)
-        st.code(readable, language="json", wrap_lines=True)
+        bodies.show(readable, "json")
 
 
 def _again(console: Console, view: HandoffView, actor: Actor) -> None:

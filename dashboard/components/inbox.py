@@ -122,11 +122,11 @@ def _table(lines: tuple[Line, ...], now: datetime) -> None:
     rows = [
         {
             "verdict": _verdict(line),
+            "open": link_to(line.id),
             "event": line.event_type or "–",
             "job": line.document or line.vendor_job_id or "–",
             "when": ago(line.received_at, now),
             "ms": round(line.duration_ms, 1),
-            "open": link_to(line.id),
             "note": _note(line),
             "received": times.stamp(line.received_at),
         }

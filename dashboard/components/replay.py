@@ -188,11 +188,11 @@ def _table(outcomes: Sequence[Outcome], now: datetime, key: str) -> None:
     rows = [
         {
             "came": ago(outcome.original.received_at, now),
+            "open": f"/delivery?delivery={outcome.new_id or outcome.original.id}",
             "event": outcome.original.event_type or "–",
             "then": _words(outcome.original.state),
             "replayed": _words(outcome.verdict),
             "what it means": outcome.what,
-            "open": f"/delivery?delivery={outcome.new_id or outcome.original.id}",
         }
         for outcome in outcomes
     ]

@@ -87,8 +87,12 @@ def _ahead(console: Console, draft: Draft) -> None:
         _told(told, number)
     label = "Send" if len(crafted) == 1 else f"Send {len(crafted)}"
     if st.button(label, key="send", type="primary", icon=":material/send:"):
-        st.session_state[_SENT] = console.workbench.send(crafted)
-    for number, sent in enumerate(st.session_state.get(_SENT, [])):
+        st.session_state[_SENT] = draft, console.workbench.send(crafted)
+    answered, answers = st.session_state.get(_SENT, (draft, []))
+    if answered != draft:
+        del st.session_state[_SENT]
+        answers = []
+    for number, sent in enumerate(answers):
         _answer(sent, number)
     _copies(console, draft, crafted)
 

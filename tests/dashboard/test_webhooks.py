@@ -26,6 +26,10 @@ def test_the_workbench_says_what_an_event_would_do_and_sends_it(
     app.button(key="send").click().run()
     no_traceback(app)
     assert any('"stale"' in code.value for code in app.code)
+    # an answer belongs to what was sent
+    app.text_area(key="workbench-text").set_value(f"{app.text_area[0].value} ").run()
+    no_traceback(app)
+    assert not any('"stale"' in code.value for code in app.code)
 
 
 def test_a_downstream_is_added_shown_masked_and_switched_off(
@@ -88,6 +92,8 @@ def test_downstream_filters_counts_and_pages_what_was_handed_on(
     app = open_screen(console, "screens/webhooks.py", tab="Downstream")
     no_traceback(app)
     assert "60 hand-offs" in words(app)
+    # a narrow window shows the first two columns
+    assert list(app.dataframe[0].value.columns)[1] == "open"
     assert len(app.dataframe[0].value) == 50
     app.button(key="sent-older").click().run()
     assert len(app.dataframe[0].value) == 10
@@ -176,6 +182,8 @@ def test_the_inbox_says_of_each_delivery_why_or_what_it_waits_for(
         console.workbench.send(console.workbench.crafted(Draft(template, faults)))
     app = open_screen(console, "screens/webhooks.py", tab="Inbox")
     no_traceback(app)
+    # a narrow window shows the first two columns
+    assert list(app.dataframe[0].value.columns)[1] == "open"
     refused, parked = app.dataframe[0].value["note"]
     assert parked == "parked until its job is known"
     assert "not made with a known secret" in refused
