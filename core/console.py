@@ -68,11 +68,13 @@ from core.settings import Settings
 from core.simulator import SimulatorConfig
 from core.store import Store, documents, workers
 from core.store.clock import StoreClock
+from core.store.deliveries import Delivery
 from core.store.seal import Seal
 from core.telemetry import Metrics
 from core.webhooks.endpoint import WEBHOOK_PATH, webhook_route
 from core.webhooks.judgement import Freshness
 from core.webhooks.receiver import Receiver
+from core.webhooks.workbench import as_signing_curl
 
 __all__ = ["Console", "local_actor"]
 
@@ -409,6 +411,14 @@ class Console:
             if self._door is None:
                 self._door = Served(Starlette(routes=[webhook_route(self.receiver)]))
             return f"{self._door.url}{WEBHOOK_PATH}"
+
+    def as_curl(self, delivery: Delivery) -> str:
+        """Lines for a shell on this machine that send its bytes to the ingress port, signed as it was.
+
+        They hold no secret. Empty for bytes that no shell can hold.
+        """
+        secret = self._secrets.in_shell(delivery.scope)
+        return as_signing_curl(self.ingress_url, delivery.body, secret)
 
     @property
     def simulator_url(self) -> str:

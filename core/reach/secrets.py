@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class SigningSecrets:
     """
 
     def __init__(self, settings: Settings) -> None:
-        folder = settings.data_dir
+        folder = self._folder = settings.data_dir
         self.of_mock = SigningSecret("generated for MOCK", _generated(folder, "mock"))
         self.of_tests = SigningSecret("generated for tests", _generated(folder, "test"))
         self._known = (
@@ -34,10 +35,20 @@ class SigningSecrets:
         """Each with what it is good for: ``real``, ``mock`` or ``test``."""
         return self._known
 
+    def in_shell(self, scope: str) -> str:
+        """How a shell on this machine comes by the secret of a scope; nothing of the secret itself."""
+        if scope in {"mock", "test"}:
+            return f"$(cat {shlex.quote(str(_path(self._folder, scope).absolute()))})"
+        return "${LLAMAPARSE_WEBHOOK_SECRET%%,*}"
+
+
+def _path(data_dir: Path, purpose: str) -> Path:
+    return data_dir / f"{purpose}-webhook-secret"
+
 
 def _generated(data_dir: Path, purpose: str) -> str:
     """A secret good for this purpose only, in a file that only its owner may read."""
-    path = data_dir / f"{purpose}-webhook-secret"
+    path = _path(data_dir, purpose)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -133,10 +133,10 @@ def as_curl(url: str, crafted: Crafted) -> str:
     return f"curl -sS -X POST {headers} --data-raw {body} {shlex.quote(url)}"
 
 
-def as_signing_curl(url: str, body: bytes) -> str:
+def as_signing_curl(url: str, body: bytes, secret: str) -> str:
     """Lines for a shell that send these bytes, signed there: they hold neither a secret nor a signature.
 
-    Empty for bytes that no shell can hold as text.
+    ``secret`` is what stands for it within double quotes. Empty for bytes that no shell can hold as text.
     """
     try:
         text = body.decode()
@@ -144,10 +144,7 @@ def as_signing_curl(url: str, body: bytes) -> str:
         return ""
     if "\0" in text:
         return ""
-    digest = (
-        'printf %s "$BODY" | openssl dgst -sha256 -hmac "${LLAMAPARSE_WEBHOOK_SECRET%%,*}" -r'
-        " | cut -d' ' -f1"
-    )
+    digest = f'printf %s "$BODY" | openssl dgst -sha256 -hmac "{secret}" -r | cut -d\' \' -f1'
     return (
         f"BODY={shlex.quote(text)}\n"
         f"curl -sS -X POST -H 'Content-Type: application/json' \\\n"

@@ -6,7 +6,6 @@ from core.domain.jobs import AttemptStatus
 from core.services.deliveries import Check, DeliveryView
 from core.webhooks.forensics import Finding
 from core.webhooks.misreadings import Mistake
-from core.webhooks.workbench import as_signing_curl
 from dashboard.components import bodies, times
 from dashboard.components.verdicts import CHECK_SIGNS, VERDICT_SIGNS
 from dashboard.wording import STAGE_WORDS, plain, size
@@ -14,11 +13,15 @@ from dashboard.wording import STAGE_WORDS, plain, size
 __all__ = ["show"]
 
 _LONGEST_COPY = 10_000
+_SHELL_SECRETS = {
+    **dict.fromkeys(("real", ""), "the first secret of `LLAMAPARSE_WEBHOOK_SECRET`"),
+    **dict.fromkeys(("mock", "test"), "the generated secret of its kind, from the data folder"),
+}
 _SCOPES = {"real": "LlamaParse", "mock": "the simulator", "test": "a test", "": "nobody we know"}
 
 
-def show(view: DeliveryView, now_ago: str, url: str) -> None:
-    """Everything on record about it; ``url`` is where it can be sent again."""
+def show(view: DeliveryView, now_ago: str, url: str, curl: str) -> None:
+    """Everything on record about it; ``url`` is where it can be sent again, ``curl`` the lines that do."""
     delivery = view.delivery
     sign = VERDICT_SIGNS[delivery.state]
     facts = [
@@ -55,7 +58,7 @@ def show(view: DeliveryView, now_ago: str, url: str) -> None:
                 icon=":material/construction:",
                 query_params={"tab": "Workbench", "from": delivery.id},
             )
-    _commands(view, url)
+    _commands(view, url, curl)
     left, right = st.columns(2)
     with left:
         _raw(view)
@@ -98,7 +101,7 @@ def _change(view: DeliveryView) -> None:
             st.caption("It changed nothing about this document yet.")
 
 
-def _commands(view: DeliveryView, url: str) -> None:
+def _commands(view: DeliveryView, url: str, curl: str) -> None:
     """The same from a shell: looked at, sent to an endpoint of one's own, bent in a test, or by curl."""
     delivery = view.delivery
     with st.expander("As a command", icon=":material/terminal:"):
@@ -110,11 +113,9 @@ def _commands(view: DeliveryView, url: str) -> None:
             lines.append(f"parsedeck webhook send --from {delivery.id} --to {url}")
         st.code("\n".join(lines), language="bash", wrap_lines=True)
         is_whole = len(delivery.body) == delivery.body_size <= _LONGEST_COPY
-        if is_whole and (command := as_signing_curl(url, delivery.body)):
-            st.code(command, language="bash", wrap_lines=True)
-            st.caption(
-                "Signed in your shell, with the first secret of `LLAMAPARSE_WEBHOOK_SECRET`."
-            )
+        if is_whole and curl:
+            st.code(curl, language="bash", wrap_lines=True)
+            st.caption(f"Signed in your shell, with {_SHELL_SECRETS[delivery.scope]}.")
 
 
 def _stage(status: str) -> str:

@@ -24,7 +24,8 @@ def live() -> None:
     with explained():
         fresh = console.deliveries.view(delivery_id)
         when = ago(fresh.delivery.received_at, console.clock())
-        delivery_facts.show(fresh, when, console.ingress_url)
+        curl = console.as_curl(fresh.delivery)
+        delivery_facts.show(fresh, when, console.ingress_url, curl)
 
 
 live()

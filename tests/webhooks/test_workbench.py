@@ -129,20 +129,29 @@ def test_the_curl_command_does_the_same(knock: Knock) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n\n"])
-def test_the_command_of_a_recorded_delivery_signs_in_the_shell(knock: Knock, end: str) -> None:
-    """Pasted into a shell it sends the very bytes, signed by openssl; the lines themselves hold no secret."""
+@pytest.mark.parametrize("scope", ["real", "mock"])
+def test_the_command_of_a_recorded_delivery_signs_in_the_shell(
+    knock: Knock, scope: str, end: str
+) -> None:
+    """Pasted into a shell it sends the very bytes, signed by openssl with a secret of the same kind.
+
+    The lines themselves hold no secret; what was simulated is not sent as if LlamaParse had signed it.
+    """
     if shutil.which("curl") is None or shutil.which("openssl") is None:
         pytest.skip("curl or openssl is not installed")
     door = knock(webhook_secrets="whsec_mine,whsec_old")
     body = (json.dumps(an_event(note='it\'s $HOME `x` \\ "ü"'), indent=2) + end).encode()
     with Served(ingress_app(door.console)) as served:
-        command = as_signing_curl(f"{served.url}/api/v1/webhooks/llamaparse", body)
+        door.console.ingress_url = f"{served.url}/api/v1/webhooks/llamaparse"
+        door.send(body, secret="whsec_mine" if scope == "real" else None)
+        came = door.recorded()[0]
+        command = door.console.as_curl(came)
         environment = {**os.environ, "LLAMAPARSE_WEBHOOK_SECRET": "whsec_mine,whsec_old"}
         done = subprocess.run(
             ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=True
         )
-    assert json.loads(done.stdout)["status"] == "parked", done.stderr
-    assert door.recorded()[0].body == body
+    assert json.loads(done.stdout)["duplicate"] is True, done.stderr
+    assert [(d.body, d.scope) for d in door.recorded()] == [(body, scope)] * 2
     assert "whsec" not in command
 
 
@@ -157,7 +166,7 @@ def test_a_copied_command_reads_no_file_of_whoever_runs_it(knock: Knock, tmp_pat
     with Served(ingress_app(door.console)) as served:
         url = f"{served.url}/api/v1/webhooks/llamaparse"
         crafted = Crafted({"Content-Type": "application/json"}, body)
-        for command in (as_signing_curl(url, body), as_curl(url, crafted)):
+        for command in (as_signing_curl(url, body, "whsec"), as_curl(url, crafted)):
             subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=True)
     assert [delivery.body for delivery in door.recorded()] == [body, body]
 
@@ -165,7 +174,7 @@ def test_a_copied_command_reads_no_file_of_whoever_runs_it(knock: Knock, tmp_pat
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"{}\0"])
 def test_what_no_shell_can_hold_has_no_command(body: bytes) -> None:
     """Rather none than one that sends something else."""
-    assert as_signing_curl("http://127.0.0.1:1/", body) == ""
+    assert as_signing_curl("http://127.0.0.1:1/", body, "whsec") == ""
 
 
 @pytest.fixture
