@@ -189,13 +189,14 @@ def test_results_are_taken_away_and_what_waits_is_called_off(
         window.close()
 
 
+@pytest.mark.timeout(400)  # a machine that is too busy to send in time tries again later, by design
 def test_two_hundred_files_at_once(address: str, page: Page) -> None:
     """As many files as one press takes are priced, parsed and counted."""
     page.goto(f"{address}/submit")
     files = [_file(f"note-{n}.txt", f"note number {n}".encode()) for n in range(200)]
     page.locator("input[type=file]").set_input_files(files)
     page.get_by_role("button", name="Parse 200 documents for").click(timeout=60_000)
-    expect(page.get_by_text("200 of 200 finished")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("200 of 200 finished")).to_be_visible(timeout=300_000)
 
 
 def test_hostile_names_are_harmless(address: str, page: Page) -> None:
